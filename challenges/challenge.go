@@ -1,0 +1,189 @@
+package challenges
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"time"
+)
+
+// Kind is what a challenge measures.
+type Kind string
+
+// Kinds of challenges.
+const (
+	Matmul Kind = "matmul" // proof of compute
+	Probe  Kind = "probe"  // reachability and round-trip time
+)
+
+// Kinds lists all kinds in their order.
+func Kinds() []Kind { return []Kind{Matmul, Probe} }
+
+// Challenge is what a checker asks of a provider. Its id is the object id of
+// the envelope that carries it; the checker is that envelope's signer.
+type Challenge struct {
+	_        struct{} `cbor:",toarray"`
+	Network  Hash
+	Epoch    uint64
+	Provider NodeID
+	Device   string // the provider's name for the device; empty for kind probe
+	Kind     Kind
+	Seq      uint32        // number within checker, provider, device, kind and epoch
+	Commit   Hash          // of the secret
+	Deadline time.Duration // the checker waits so long, in nanoseconds; a function of the parameters
+	Params   []byte        // MatmulParams or ProbeParams
+}
+
+// Check bounds the fields.
+func (c *Challenge) Check() error {
+	if len(c.Params) > 256 {
+		return fmt.Errorf("params: %d bytes, limit 256", len(c.Params))
+	}
+	if c.Kind == "" {
+		return errors.New("kind: empty")
+	}
+	return errors.Join(text("device", c.Device, 64), text("kind", string(c.Kind), 16), c.Provider.Check())
+}
+
+// MatmulParams are a matmul challenge's parameters. Everything else follows from
+// the profile's row.
+type MatmulParams struct {
+	_       struct{}      `cbor:",toarray"`
+	Profile uint16        // row of the profile table
+	Window  uint8         // W: rounds that the provider may run ahead of the positions
+	Claim   uint64        // ops/s that the provider's offer claims for the device
+	RTT     time.Duration // least round-trip time that the checker has seen, in nanoseconds
+}
+
+// Check bounds the fields against the profile table.
+func (p *MatmulParams) Check() error {
+	row, err := LookupMatmul(p.Profile)
+	if err != nil {
+		return err
+	}
+	// SPEC: C2. W MUST be at least 1 and at most R/4.
+	if p.Window < 1 || int(p.Window) > row.Rounds/4 {
+		return fmt.Errorf("window %d: want 1 to %d", p.Window, row.Rounds/4)
+	}
+	if p.Claim < 1e3 || p.Claim > 1e18 {
+		return fmt.Errorf("claim %d ops/s: out of range", p.Claim)
+	}
+	if p.RTT < 0 || p.RTT > 10*time.Second {
+		return fmt.Errorf("rtt %v: out of range", p.RTT)
+	}
+	if row.Deadline(p.Claim, p.RTT) > 4*time.Minute {
+		return fmt.Errorf("claim %d ops/s: too slow for profile %d", p.Claim, p.Profile)
+	}
+	return nil
+}
+
+// ProbeParams are a probe's parameters.
+type ProbeParams struct {
+	_     struct{} `cbor:",toarray"`
+	Pings uint8    // sequential pings on one stream, 1 to 8
+}
+
+// Check bounds the fields.
+func (p *ProbeParams) Check() error {
+	if p.Pings < 1 || p.Pings > 8 {
+		return fmt.Errorf("pings %d: want 1 to 8", p.Pings)
+	}
+	return nil
+}
+
+// ProbeDeadline is how long a checker waits for a whole probe.
+const ProbeDeadline = 2 * time.Second
+
+// decodeParams reads the parameters and checks them, and the deadline, against
+// the tables. One of the results is nil.
+func (c *Challenge) decodeParams() (*MatmulParams, *ProbeParams, error) {
+	// SPEC: C2. Provider and Replay MUST refuse parameters outside the tables.
+	// SPEC: C4. The deadline MUST be the one that the parameters give.
+	switch c.Kind {
+	case Matmul:
+		var p MatmulParams
+		if err := Unmarshal(c.Params, &p); err != nil {
+			return nil, nil, &ClauseError{ClauseProfile, err}
+		}
+		if c.Device == "" {
+			return nil, nil, breach(ClauseProfile, "matmul without a device")
+		}
+		row, _ := LookupMatmul(p.Profile)
+		if want := row.Deadline(p.Claim, p.RTT); c.Deadline != want {
+			return nil, nil, breach(ClauseDeadline, "deadline %v, want %v", c.Deadline, want)
+		}
+		return &p, nil, nil
+	case Probe:
+		var p ProbeParams
+		if err := Unmarshal(c.Params, &p); err != nil {
+			return nil, nil, &ClauseError{ClauseProfile, err}
+		}
+		if c.Device != "" {
+			return nil, nil, breach(ClauseProfile, "probe of device %q", c.Device)
+		}
+		if c.Deadline != ProbeDeadline {
+			return nil, nil, breach(ClauseDeadline, "deadline %v, want %v", c.Deadline, ProbeDeadline)
+		}
+		return nil, &p, nil
+	}
+	return nil, nil, breach(ClauseProfile, "unknown kind %q", c.Kind)
+}
+
+// MatmulParams returns the parameters of a matmul challenge, checked against
+// the profile table.
+func (c *Challenge) MatmulParams() (MatmulParams, error) {
+	p, _, err := c.decodeParams()
+	if err != nil {
+		return MatmulParams{}, err
+	}
+	if p == nil {
+		return MatmulParams{}, breach(ClauseProfile, "kind %q, want matmul", c.Kind)
+	}
+	return *p, nil
+}
+
+// ProbeParams returns the parameters of a probe.
+func (c *Challenge) ProbeParams() (ProbeParams, error) {
+	_, p, err := c.decodeParams()
+	if err != nil {
+		return ProbeParams{}, err
+	}
+	if p == nil {
+		return ProbeParams{}, breach(ClauseProfile, "kind %q, want probe", c.Kind)
+	}
+	return *p, nil
+}
+
+// OpenChallenge authenticates a challenge's envelope and checks the challenge
+// against the tables. It does not say whether the checker may send it.
+func OpenChallenge(e Envelope, network Hash) (Challenge, error) {
+	payload, err := e.Open(network, KindChallenge)
+	if err != nil {
+		return Challenge{}, &ClauseError{ClauseSignature, err}
+	}
+	var c Challenge
+	if err := Unmarshal(payload, &c); err != nil {
+		return Challenge{}, &ClauseError{ClauseEncoding, err}
+	}
+	if c.Network != network {
+		return Challenge{}, breach(ClauseNetwork, "challenge of network %v inside an envelope of %v", c.Network, network)
+	}
+	if _, _, err := c.decodeParams(); err != nil {
+		return Challenge{}, err
+	}
+	return c, nil
+}
+
+// rate is floor(ops x 10^9 / elapsed) in ops/s, saturating; 0 if elapsed <= 0.
+// 128-bit integers keep it the same on every machine.
+func rate(ops uint64, elapsed time.Duration) uint64 {
+	if elapsed <= 0 {
+		return 0
+	}
+	hi, lo := bits.Mul64(ops, 1e9)
+	if hi >= uint64(elapsed) {
+		return 1<<64 - 1
+	}
+	q, _ := bits.Div64(hi, lo, uint64(elapsed))
+	return q
+}

@@ -1,0 +1,226 @@
+package challenges
+
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
+// matmulScript judges a matmul challenge: it follows the key chain, draws the
+// positions after each root, authenticates each opening and recomputes the
+// values in it.
+type matmulScript struct {
+	id     Hash
+	device string
+	params MatmulParams
+	row    MatmulProfile
+	secret Secret
+
+	rounds []matmulRound // one for each root received
+	opened int           // rounds whose openings are complete and right
+	buf    []byte        // parts of the opening of round `opened`
+	part   uint16
+	result bool // the result frame has come
+	v      Verdict
+
+	rowBuf, colBuf []byte
+}
+
+type matmulRound struct {
+	key, root Hash
+	positions []uint32
+	packed    []byte
+	request   Hash          // of the positions frame
+	in        time.Duration // root received
+	out       time.Duration // positions sent; -1 before
+	mono      time.Duration // provider's clock, signed
+}
+
+func newMatmulScript(id Hash, device string, p MatmulParams, secret Secret) *matmulScript {
+	row, _ := LookupMatmul(p.Profile)
+	return &matmulScript{
+		id: id, device: device, params: p, row: row, secret: secret,
+		rowBuf: make([]byte, row.Shape.K), colBuf: make([]byte, row.Shape.K),
+	}
+}
+
+func (m *matmulScript) start() []Out { return []Out{{StreamBulk, NewAttach(m.id)}} }
+
+func (m *matmulScript) verdict() Verdict { return m.v }
+
+// bad ends the session over an answer that breaks a clause: soft, since only
+// the checker's word says that the answer came at all.
+func (m *matmulScript) bad(clause string, at time.Duration) ([]Out, bool) {
+	// SPEC: M7. Anything but a value that differs is withheld after a root, and
+	// unreachable before.
+	m.v = Verdict{Outcome: Withheld, Clause: clause, Elapsed: at, Samples: m.v.Samples}
+	if len(m.rounds) == 0 {
+		m.v.Outcome = Unreachable
+	}
+	return nil, true
+}
+
+func (m *matmulScript) sent(stream uint8, _ []byte, at time.Duration) {
+	if stream != StreamControl {
+		return
+	}
+	for i := range m.rounds {
+		if m.rounds[i].out < 0 {
+			m.rounds[i].out = at
+			return
+		}
+	}
+}
+
+func (m *matmulScript) recv(stream uint8, body []byte, at time.Duration) ([]Out, bool) {
+	if stream == StreamBulk {
+		return m.opening(body, at)
+	}
+	switch peekType(body) {
+	case typeRoot:
+		return m.root(body, at)
+	case typeResult:
+		return m.finish(body, at)
+	case typeRefusal:
+		// SPEC: S6. A refusal is the first and only frame.
+		var f RefusalFrame
+		if err := Unmarshal(body, &f); err != nil || len(m.rounds) > 0 {
+			return m.bad(ClauseRefusal, at)
+		}
+		m.v = Verdict{Outcome: Refused, Clause: ClauseRefusal, Elapsed: at}
+		return nil, true
+	case typeAbort:
+		// SPEC: S7. Only a simulated profile has a neutral abort.
+		var f AbortFrame
+		if err := Unmarshal(body, &f); err != nil || !m.row.Simulated {
+			return m.bad(ClauseAbort, at)
+		}
+		m.v = Verdict{Outcome: Unknown, Clause: ClauseAbort, Elapsed: at, Samples: m.v.Samples}
+		return nil, true
+	}
+	return m.bad(ClauseSequence, at)
+}
+
+func (m *matmulScript) root(body []byte, at time.Duration) ([]Out, bool) {
+	var f RootFrame
+	if err := Unmarshal(body, &f); err != nil {
+		return m.bad(ClauseSequence, at)
+	}
+	r := len(m.rounds)
+	// SPEC: M1. Roots come in round order, one a round; the first is final.
+	if int64(f.Round) != int64(r) || r >= m.row.Rounds {
+		return m.bad(ClauseRootOrder, at)
+	}
+	// SPEC: M2. key_r follows from what was said before.
+	key := FirstKey(m.id, m.device)
+	if r > 0 {
+		prev := &m.rounds[r-1]
+		var packed []byte
+		if old := r - 1 - int(m.params.Window); old >= 0 {
+			packed = m.rounds[old].packed
+		}
+		key = NextKey(prev.key, prev.root, packed)
+	}
+	if f.Key != key {
+		return m.bad(ClauseKeyChain, at)
+	}
+	if f.Mono < 0 || (r > 0 && f.Mono < m.rounds[r-1].mono) {
+		return m.bad(ClauseSequence, at)
+	}
+	pos := m.secret.Positions(m.id, r, f.Root, m.row.Shape.Entries(), m.row.Samples)
+	frame := newPositions(r, pos)
+	m.rounds = append(m.rounds, matmulRound{
+		key: key, root: f.Root, positions: pos, packed: packPositions(pos), request: FrameHash(frame),
+		in: at, out: -1, mono: f.Mono,
+	})
+	return []Out{{StreamControl, frame}}, false
+}
+
+func (m *matmulScript) opening(body []byte, at time.Duration) ([]Out, bool) {
+	var f OpeningFrame
+	if peekType(body) != typeOpening || Unmarshal(body, &f) != nil {
+		return m.bad(ClauseSequence, at)
+	}
+	// SPEC: M4. Openings come in round order, their parts in order.
+	if m.opened >= len(m.rounds) || int64(f.Round) != int64(m.opened) || f.Part != m.part {
+		return m.bad(ClauseShape, at)
+	}
+	r := &m.rounds[m.opened]
+	// SPEC: M3. An opening echoes the hash of the request that it answers. It is
+	// compared before any value is judged: a checker that recorded other
+	// positions than it sent is caught here.
+	if r.out < 0 || f.Request != r.request {
+		return m.bad(ClauseEcho, at)
+	}
+	chunks := m.row.Shape.Chunks()
+	m.buf = append(m.buf, f.Data...)
+	m.part++
+	switch want := OpeningBytes(chunks, r.positions); {
+	case len(m.buf) < want && len(f.Data) == maxPart:
+		return nil, false
+	case len(m.buf) != want:
+		return m.bad(ClauseShape, at)
+	}
+	values, err := VerifyOpening(r.root, chunks, r.positions, m.buf)
+	if err != nil {
+		return m.bad(ClauseAuthentic, at)
+	}
+	for i, e := range r.positions {
+		m.v.Samples++
+		// SPEC: M6. An authenticated value that differs from the product is wrong.
+		if values[i] != m.row.Shape.Entry(&r.key, e, m.rowBuf, m.colBuf) {
+			m.v = Verdict{Outcome: Wrong, Clause: ClauseValue, Elapsed: at, Samples: m.v.Samples}
+			return nil, true
+		}
+	}
+	m.opened++
+	m.buf, m.part = m.buf[:0], 0
+	if m.result && m.opened == m.row.Rounds {
+		m.time(Pass)
+		return nil, true
+	}
+	return nil, false
+}
+
+func (m *matmulScript) finish(body []byte, at time.Duration) ([]Out, bool) {
+	// SPEC: M8. The result comes last and repeats the challenge, device and roots.
+	var f ResultFrame
+	if err := Unmarshal(body, &f); err != nil || m.result || len(m.rounds) < m.row.Rounds {
+		return m.bad(ClauseResult, at)
+	}
+	same := slices.EqualFunc(f.Core.Roots, m.rounds, func(h Hash, r matmulRound) bool { return h == r.root })
+	if f.Core.Challenge != m.id || f.Core.Device != m.device || !same || !bytes.Equal(f.Core.Telemetry, nil) {
+		return m.bad(ClauseResult, at)
+	}
+	// The result is on the control stream and may overtake the last openings.
+	m.result = true
+	if m.opened < m.row.Rounds {
+		return nil, false
+	}
+	m.time(Pass)
+	return nil, true
+}
+
+func (m *matmulScript) end(cause Cause, at time.Duration) {
+	if cause.ours() {
+		m.v = Verdict{Outcome: Unknown, Clause: ClauseEnd, Elapsed: at, Samples: m.v.Samples}
+		return
+	}
+	// SPEC: M9. At the deadline a run that answered everything it was asked, and
+	// only has rounds left, is late, not withheld: its rounds give a bound.
+	if n := len(m.rounds); cause == EndTimeout && n > 0 && n < m.row.Rounds && !m.owes(at) {
+		m.time(Late)
+		return
+	}
+	m.bad(ClauseSilence, at)
+}
+
+// owes reports that an opening was asked for so long ago that it is withheld.
+func (m *matmulScript) owes(at time.Duration) bool {
+	for _, r := range m.rounds[m.opened:] {
+		if r.out >= 0 && at-r.out >= m.row.OpenWait {
+			return true
+		}
+	}
+	return false
+}

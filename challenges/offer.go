@@ -1,0 +1,114 @@
+package challenges
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Offer is what a provider promises, signed by it: its devices and what each is
+// claimed to do. A claim is what challenges are judged against, so it should be
+// the 10th percentile of a self-test, not a data sheet's figure.
+type Offer struct {
+	_        struct{} `cbor:",toarray"`
+	Seq      uint64   // a higher one replaces a lower one
+	Issued   uint64   // Unix time, s
+	Expires  uint64   // Unix time, s
+	Operator string   // who runs it, self-declared
+	Region   string   // where, self-declared
+	Agent    string   // software and version
+	Addrs    []string // multiaddrs
+	Devices  []OfferDevice
+}
+
+// OfferDevice is one device of an offer.
+type OfferDevice struct {
+	_       struct{} `cbor:",toarray"`
+	ID      string   // unique within the provider
+	Model   string   // name in gpu/models; a claim
+	Memory  uint64   // bytes
+	Int8Ops uint64   // ops/s of the exact int8 product
+}
+
+// Check bounds the fields.
+func (o *Offer) Check() error {
+	if o.Expires <= o.Issued {
+		return fmt.Errorf("offer expires at %d, issued at %d", o.Expires, o.Issued)
+	}
+	if len(o.Addrs) > 16 || len(o.Devices) > 256 {
+		return fmt.Errorf("offer of %d addresses and %d devices", len(o.Addrs), len(o.Devices))
+	}
+	err := errors.Join(text("operator", o.Operator, 128), text("region", o.Region, 64), text("agent", o.Agent, 64))
+	for _, a := range o.Addrs {
+		err = errors.Join(err, text("address", a, 256))
+	}
+	seen := make(map[string]bool, len(o.Devices))
+	for _, d := range o.Devices {
+		if d.ID == "" || seen[d.ID] {
+			return fmt.Errorf("device id %q: empty or twice", d.ID)
+		}
+		seen[d.ID] = true
+		err = errors.Join(err, text("device id", d.ID, 64), text("model", d.Model, 64))
+	}
+	return err
+}
+
+// Device finds a device by its id.
+func (o *Offer) Device(id string) (OfferDevice, bool) {
+	for _, d := range o.Devices {
+		if d.ID == id {
+			return d, true
+		}
+	}
+	return OfferDevice{}, false
+}
+
+// DevicesHash identifies the device list, for pongs.
+func (o *Offer) DevicesHash() Hash { return derive("assay/devices/v1", Marshal(o.Devices)) }
+
+// OpenOffer authenticates and decodes an offer.
+func OpenOffer(e Envelope, network Hash) (Offer, error) {
+	payload, err := e.Open(network, KindOffer)
+	if err != nil {
+		return Offer{}, err
+	}
+	var o Offer
+	return o, Unmarshal(payload, &o)
+}
+
+// Kinds of notices.
+const (
+	NoticeMaintenance = "maintenance" // planned, with notice
+	NoticeDrain       = "drain"       // leaving, no new work
+)
+
+// Notice is a provider's signed word about a time to come.
+type Notice struct {
+	_      struct{} `cbor:",toarray"`
+	Seq    uint64   // a higher one replaces a lower one
+	Issued uint64   // Unix time, s
+	Kind   string
+	From   uint64 // Unix time, s
+	Until  uint64 // Unix time, s; 0: for good
+	Text   string
+}
+
+// Check bounds the fields.
+func (n *Notice) Check() error {
+	if n.Kind != NoticeMaintenance && n.Kind != NoticeDrain {
+		return fmt.Errorf("notice kind %q", n.Kind)
+	}
+	if n.Until != 0 && n.Until <= n.From {
+		return fmt.Errorf("notice until %d, from %d", n.Until, n.From)
+	}
+	return text("text", n.Text, 1024)
+}
+
+// OpenNotice authenticates and decodes a notice.
+func OpenNotice(e Envelope, network Hash) (Notice, error) {
+	payload, err := e.Open(network, KindNotice)
+	if err != nil {
+		return Notice{}, err
+	}
+	var n Notice
+	return n, Unmarshal(payload, &n)
+}

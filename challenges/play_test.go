@@ -1,0 +1,189 @@
+package challenges
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"testing"
+	"time"
+)
+
+// The keys of every test in this package: fixed, so that vectors are.
+func testKey(seed byte) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32))
+}
+
+var (
+	testNetwork = Hash{0xa5, 0x5a, 1}
+	checkerKey  = testKey(1)
+	providerKey = testKey(2)
+)
+
+func testChallenge(profile uint16, claim uint64) (Envelope, Secret) {
+	secret := Secret{7, 7, 7}
+	p := MatmulParams{Profile: profile, Window: 1, Claim: claim, RTT: 100 * time.Microsecond}
+	row, _ := LookupMatmul(profile)
+	c := Challenge{
+		Network: testNetwork, Epoch: 3, Provider: IDOf(providerKey), Device: "gpu0", Kind: Matmul, Seq: 1,
+		Commit: secret.Commit(), Deadline: row.Deadline(claim, p.RTT), Params: Marshal(&p),
+	}
+	return Seal(testNetwork, KindChallenge, Marshal(&c), checkerKey), secret
+}
+
+// player is a provider in one goroutine: it answers what the session sends, at
+// modelled times, and may be told to misbehave by its hooks.
+type player struct {
+	id      Hash
+	row     MatmulProfile
+	window  int
+	rounds  int           // rounds that it plays
+	round   time.Duration // modelled time of one round
+	control *FrameSigner
+	bulk    *FrameSigner
+
+	keys   []Hash
+	roots  []Hash
+	packed [][]byte
+	trees  []*Tree
+
+	spoil func(round int, c []int32)          // alters a product before it is committed to
+	open  func(round int, opening []byte) any // nil: silent; [][]byte: bodies
+	body  func(body []byte) []byte            // alters a control body before it is signed
+}
+
+func newPlayer(e Envelope, key ed25519.PrivateKey) *player {
+	c, err := OpenChallenge(e, testNetwork)
+	if err != nil {
+		panic(err)
+	}
+	p, _ := c.MatmulParams()
+	row, _ := LookupMatmul(p.Profile)
+	return &player{
+		id: e.ID(), row: row, rounds: row.Rounds, window: int(p.Window), round: row.Expected(p.Claim) / time.Duration(row.Rounds),
+		control: NewFrameSigner(key, testNetwork, e.ID(), StreamControl),
+		bulk:    NewFrameSigner(key, testNetwork, e.ID(), StreamBulk),
+	}
+}
+
+func (p *player) root(r int) []byte {
+	key := FirstKey(p.id, "gpu0")
+	if r > 0 {
+		var packed []byte
+		if old := r - 1 - p.window; old >= 0 {
+			packed = p.packed[old]
+		}
+		key = NextKey(p.keys[r-1], p.roots[r-1], packed)
+	}
+	c := Product(&key, p.row.Shape)
+	if p.spoil != nil {
+		p.spoil(r, c)
+	}
+	t := NewTree(AppendEntries(nil, c))
+	p.keys, p.roots, p.trees = append(p.keys, key), append(p.roots, t.Root()), append(p.trees, t)
+	return NewRoot(r, t.Root(), key, time.Duration(r+1)*p.round)
+}
+
+// Product is the whole of C, entry by entry: slow and plainly right.
+func Product(key *Hash, s Shape) []int32 {
+	row, col := make([]byte, s.K), make([]byte, s.K)
+	c := make([]int32, s.Entries())
+	for i := range c {
+		c[i] = s.Entry(key, uint32(i), row, col)
+	}
+	return c
+}
+
+// play runs a whole challenge against the session and returns it. The answer to
+// positions comes 50 us after them; root r comes at (r+1) rounds.
+func play(t *testing.T, s *Session, p *player) *Session {
+	t.Helper()
+	now := time.Duration(0)
+	done := false
+	feed := func(e Event) []Out {
+		var send []Out
+		send, done = s.Step(e)
+		return send
+	}
+	for _, o := range s.Start() {
+		feed(Event{At: now, Stream: o.Stream, Out: true, Frame: o.Frame})
+	}
+	for r := 0; r < p.rounds && !done; r++ {
+		now = max(now, time.Duration(r+1)*p.round)
+		body := p.root(r)
+		if p.body != nil {
+			body = p.body(body)
+		}
+		for _, o := range feed(Event{At: now, Frame: p.control.Sign(body)}) {
+			feed(Event{At: now + 10*time.Microsecond, Stream: o.Stream, Out: true, Frame: o.Frame})
+			var f PositionsFrame
+			if err := Unmarshal(o.Frame, &f); err != nil {
+				t.Fatal(err)
+			}
+			p.packed = append(p.packed, f.Positions)
+			opening := p.trees[r].Open(UnpackPositions(f.Positions))
+			bodies := NewOpening(r, FrameHash(o.Frame), opening)
+			if p.open != nil {
+				got := p.open(r, opening)
+				if got == nil {
+					continue
+				}
+				bodies = got.([][]byte)
+			}
+			for _, b := range bodies {
+				if done {
+					break
+				}
+				now += 50 * time.Microsecond
+				feed(Event{At: now, Stream: StreamBulk, Frame: p.bulk.Sign(b)})
+			}
+		}
+	}
+	if !done && len(p.roots) == p.row.Rounds {
+		now += 10 * time.Microsecond
+		feed(Event{At: now, Frame: p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots}))})
+	}
+	if !done {
+		feed(Event{At: max(now, s.Challenge().Deadline), End: EndTimeout})
+	}
+	if !done {
+		t.Fatal("session is not done after its deadline")
+	}
+	return s
+}
+
+func newTestSession(t *testing.T, e Envelope, secret Secret) *Session {
+	t.Helper()
+	s, err := NewSession(e, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// honest plays one honest challenge.
+func honest(t *testing.T, profile uint16) (*Session, *player) {
+	t.Helper()
+	e, secret := testChallenge(profile, 1e8)
+	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+	return play(t, s, p), p
+}
+
+func replays(t *testing.T, s *Session) {
+	t.Helper()
+	tr := s.Transcript()
+	env := SealTranscript(tr, testNetwork, checkerKey)
+	read, err := DecodeEnvelope(Marshal(&env))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := OpenTranscript(read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := Replay(again)
+	if err != nil {
+		t.Fatalf("replay: %v", err)
+	}
+	if v != s.Verdict() {
+		t.Fatalf("replays as %+v, was %+v", v, s.Verdict())
+	}
+}

@@ -1,0 +1,246 @@
+package challenges
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestHonestChallengePasses(t *testing.T) {
+	for _, profile := range []uint16{1, 2} {
+		s, _ := honest(t, profile)
+		v := s.Verdict()
+		row, _ := LookupMatmul(profile)
+		if v.Outcome != Pass || int(v.Samples) != row.Rounds*row.Samples || v.Disputed {
+			t.Errorf("profile %d: %+v", profile, v)
+		}
+		if v.OpsLower < 95e6 || v.OpsLower > 1e8 {
+			t.Errorf("profile %d: lower bound %d ops/s of a device of 1e8", profile, v.OpsLower)
+		}
+		replays(t, s)
+	}
+}
+
+func TestCheatersAgainstTheSession(t *testing.T) {
+	flip := func(round int, c []int32) { c[round] ^= 1 }
+	tests := []struct {
+		name   string
+		cheat  func(*player)
+		want   Outcome
+		clause string
+	}{
+		{"every entry wrong", func(p *player) {
+			p.spoil = func(_ int, c []int32) {
+				for i := range c {
+					c[i]++
+				}
+			}
+		}, Wrong, ClauseValue},
+		{"one entry wrong, not sampled", func(p *player) { p.spoil = flip }, Pass, ""},
+		{"silent opening", func(p *player) { p.open = func(int, []byte) any { return nil } }, Withheld, ClauseSilence},
+		{"empty opening", func(p *player) { p.open = func(int, []byte) any { return [][]byte{{}} } }, Withheld, ClauseSilence},
+		{"short opening", func(p *player) {
+			p.open = func(r int, o []byte) any { return NewOpening(r, FrameHash(newPositions(r, UnpackPositions(p.packed[r]))), o[:len(o)-32]) }
+		}, Withheld, ClauseShape},
+		{"opening of another request", func(p *player) {
+			p.open = func(r int, o []byte) any { return NewOpening(r, Hash{1}, o) }
+		}, Withheld, ClauseEcho},
+		{"flipped bit in an opening", func(p *player) {
+			p.open = func(r int, o []byte) any {
+				o = slices.Clone(o)
+				o[3] ^= 1
+				return NewOpening(r, FrameHash(newPositions(r, UnpackPositions(p.packed[r]))), o)
+			}
+		}, Withheld, ClauseAuthentic},
+		{"duplicate opening", func(p *player) {
+			p.open = func(r int, o []byte) any {
+				b := NewOpening(r, FrameHash(newPositions(r, UnpackPositions(p.packed[r]))), o)
+				return append(b, b...)
+			}
+		}, Withheld, ClauseShape},
+		{"first root of another round", func(p *player) {
+			p.body = func(b []byte) []byte {
+				var f RootFrame
+				_ = Unmarshal(b, &f)
+				f.Round++
+				return Marshal(&f)
+			}
+		}, Unreachable, ClauseRootOrder},
+		{"another key", func(p *player) {
+			p.body = func(b []byte) []byte {
+				var f RootFrame
+				_ = Unmarshal(b, &f)
+				if f.Round == 2 {
+					f.Key[0] ^= 1
+				}
+				return Marshal(&f)
+			}
+		}, Withheld, ClauseKeyChain},
+		{"invented root", func(p *player) {
+			p.body = func(b []byte) []byte {
+				var f RootFrame
+				_ = Unmarshal(b, &f)
+				f.Root[0] ^= 1
+				p.roots[f.Round] = f.Root
+				return Marshal(&f)
+			}
+		}, Withheld, ClauseAuthentic},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e, secret := testChallenge(1, 1e8)
+			s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+			tt.cheat(p)
+			v := play(t, s, p).Verdict()
+			if v.Outcome != tt.want || v.Clause != tt.clause {
+				t.Fatalf("got %v %q, want %v %q", v.Outcome, v.Clause, tt.want, tt.clause)
+			}
+			replays(t, s)
+		})
+	}
+}
+
+func TestSlowRunIsLate(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		factor time.Duration
+		want   Outcome
+	}{{"as claimed", 1, Pass}, {"four times slower", 4, Late}, {"never done", 12, Late}} {
+		t.Run(tt.name, func(t *testing.T) {
+			e, secret := testChallenge(1, 1e8)
+			s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+			p.round *= tt.factor
+			if tt.factor == 12 {
+				p.rounds = 4 // four rounds answered, then the deadline
+			}
+			v := play(t, s, p).Verdict()
+			if v.Outcome != tt.want {
+				t.Fatalf("got %+v", v)
+			}
+			if v.OpsLower == 0 || v.OpsLower > 1e8/uint64(tt.factor) {
+				t.Fatalf("bound %d ops/s", v.OpsLower)
+			}
+			replays(t, s)
+		})
+	}
+}
+
+func TestBrokenSignatureEndsTheSessionThere(t *testing.T) {
+	e, secret := testChallenge(1, 1e8)
+	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+	stranger := newPlayer(e, testKey(9))
+	n := 0
+	p.body = func(b []byte) []byte {
+		if n++; n == 4 {
+			p.control = stranger.control // from the fourth root on, somebody else signs
+		}
+		return b
+	}
+	v := play(t, s, p).Verdict()
+	if v.Outcome != Withheld || v.Clause != ClauseSilence {
+		t.Fatalf("got %+v", v)
+	}
+	replays(t, s)
+	if got := len(s.signed[StreamControl]); got != 3 {
+		t.Fatalf("transcript keeps %d control frames, want 3", got)
+	}
+}
+
+func TestLagOfTheCheckerIsNotTheProvidersFault(t *testing.T) {
+	e, secret := testChallenge(1, 4e8)
+	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+	p.round *= 4
+	now := time.Duration(0)
+	s.Start()
+	s.Step(Event{Stream: StreamBulk, Out: true, Frame: NewAttach(e.ID())})
+	for r := range p.row.Rounds {
+		now = max(now, time.Duration(r+1)*p.round)
+		send, _ := s.Step(Event{At: now, Frame: p.control.Sign(p.root(r))})
+		now += p.round / 5 // the checker takes a fifth of a round to answer
+		s.Step(Event{At: now, Out: true, Frame: send[0].Frame})
+		var f PositionsFrame
+		_ = Unmarshal(send[0].Frame, &f)
+		p.packed = append(p.packed, f.Positions)
+		for _, b := range NewOpening(r, FrameHash(send[0].Frame), p.trees[r].Open(UnpackPositions(f.Positions))) {
+			s.Step(Event{At: now, Stream: StreamBulk, Frame: p.bulk.Sign(b)})
+		}
+	}
+	s.Step(Event{At: now, Frame: p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots}))})
+	if v := s.Verdict(); v.Outcome != Unknown || v.Clause != ClauseLag || v.OpsLower != 0 {
+		t.Fatalf("got %+v", v)
+	}
+	replays(t, s)
+}
+
+func TestRefusalAndAbort(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		body []byte
+		want Outcome
+	}{
+		{"busy", NewRefusal(ReasonBusy, time.Minute), Refused},
+		{"collision without the running challenge", NewRefusal(ReasonCollision, 0), Unreachable},
+		{"unknown reason", NewRefusal("bored", 0), Unreachable},
+		{"overrun of a simulated device", NewAbort(AbortOverrun), Unknown},
+		{"garbage", []byte{0x83, 1, 2, 3}, Unreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e, secret := testChallenge(1, 1e8)
+			s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+			_, done := s.Step(Event{At: time.Millisecond, Frame: p.control.Sign(tt.body)})
+			if v := s.Verdict(); !done || v.Outcome != tt.want {
+				t.Fatalf("got %+v", v)
+			}
+			replays(t, s)
+		})
+	}
+}
+
+func TestProbe(t *testing.T) {
+	secret := Secret{3}
+	c := Challenge{
+		Network: testNetwork, Provider: IDOf(providerKey), Kind: Probe, Commit: secret.Commit(),
+		Deadline: ProbeDeadline, Params: Marshal(&ProbeParams{Pings: 3}),
+	}
+	e := Seal(testNetwork, KindChallenge, Marshal(&c), checkerKey)
+	for _, tt := range []struct {
+		name    string
+		answers int
+		alter   func(*PongFrame)
+		want    Outcome
+	}{
+		{"three pongs", 3, nil, Pass},
+		{"one pong, then silence", 1, nil, Pass},
+		{"silence", 0, nil, Unreachable},
+		{"another nonce", 3, func(f *PongFrame) { f.Nonce[0] ^= 1 }, Unreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newTestSession(t, e, secret)
+			sign := NewFrameSigner(providerKey, testNetwork, e.ID(), StreamControl)
+			now, done := time.Duration(0), false
+			send := s.Start()
+			for i := 0; i < tt.answers && !done; i++ {
+				s.Step(Event{At: now, Out: true, Frame: send[0].Frame})
+				var ping PingFrame
+				if err := Unmarshal(send[0].Frame, &ping); err != nil {
+					t.Fatal(err)
+				}
+				var pong PongFrame
+				_ = Unmarshal(NewPong(ping, [16]byte{1}, uint64(i+1), Hash{}, 0), &pong)
+				if tt.alter != nil {
+					tt.alter(&pong)
+				}
+				now += 3 * time.Millisecond
+				send, done = s.Step(Event{At: now, Frame: sign.Sign(Marshal(&pong))})
+			}
+			if !done {
+				s.Step(Event{At: ProbeDeadline, End: EndTimeout})
+			}
+			v := s.Verdict()
+			if v.Outcome != tt.want || (tt.want == Pass && v.RTT != 3*time.Millisecond) {
+				t.Fatalf("got %+v", v)
+			}
+			replays(t, s)
+		})
+	}
+}
