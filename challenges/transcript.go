@@ -136,3 +136,13 @@ func OpenTranscript(e Envelope) (Transcript, Challenge, error) {
 	}
 	return t, c, nil
 }
+
+// Refusal is the refusal that the transcript ends in, if it does.
+func (t Transcript) Refusal() (RefusalFrame, bool) {
+	if t.Verdict.Outcome != Refused || len(t.Events) == 0 {
+		return RefusalFrame{}, false
+	}
+	var f RefusalFrame
+	err := Unmarshal(t.Events[len(t.Events)-1].Frame, &f)
+	return f, err == nil
+}

@@ -1,0 +1,145 @@
+// Package evidence turns one transcript into what it shows: the verdict, four
+// claims apart, the level, and the reasons in words.
+package evidence
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/assaynet/assay/challenges"
+)
+
+// Shown is what a transcript says about one claim.
+type Shown string
+
+// Values of Shown. Unknown is never good.
+const (
+	IsShown   Shown = "shown"
+	IsRefuted Shown = "refuted"
+	IsUnknown Shown = "unknown"
+)
+
+// Claims are the four things that a customer wants to know, never mixed.
+type Claims struct {
+	Genuine    Shown `json:"genuine"`    // the card is what it is called
+	Throughput Shown `json:"throughput"` // the responder computes at the claimed rate
+	Memory     Shown `json:"memory"`     // it has the claimed memory
+	Exclusive  Shown `json:"exclusive"`  // for this customer alone
+}
+
+// Level grades identity evidence, L0 to L5.
+type Level uint8
+
+func (l Level) String() string { return fmt.Sprintf("L%d", uint8(l)) }
+
+// MarshalText writes L0 to L5.
+func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads L0 to L5.
+func (l *Level) UnmarshalText(text []byte) error {
+	if len(text) != 2 || text[0] != 'L' || text[1] < '0' || text[1] > '5' {
+		return fmt.Errorf("level %q: want L0 to L5", text)
+	}
+	*l = Level(text[1] - '0')
+	return nil
+}
+
+// Testimony is a figure that rests on the checker's word.
+type Testimony struct {
+	Name  string `json:"name"`
+	Value any    `json:"value"` // a number in the unit that the name ends in, or true
+}
+
+// Reason is one finding: a clause of docs/PROTOCOL.md or a word, and a sentence.
+type Reason struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Assessment is what one transcript shows.
+type Assessment struct {
+	Verdict   challenges.Verdict
+	Claims    Claims
+	Level     Level
+	Miss      float64 // probability that a prover who skipped 1 % of the entries would pass these samples; NaN without a pass
+	Testimony []Testimony
+	Reasons   []Reason
+}
+
+// Assess replays a transcript. The error is a [challenges.ClauseError]: the
+// transcript proves nothing.
+func Assess(t challenges.Transcript, c challenges.Challenge) (Assessment, error) {
+	v, err := challenges.Replay(t)
+	if err != nil {
+		return Assessment{}, err
+	}
+	a := Assessment{
+		Verdict: v, Miss: math.NaN(),
+		Claims: Claims{IsUnknown, IsUnknown, IsUnknown, IsUnknown},
+	}
+	a.testify(t, v)
+	a.reason(v, c)
+	if c.Kind != challenges.Matmul {
+		return a, nil
+	}
+	switch v.Outcome {
+	case challenges.Pass:
+		a.Miss = math.Pow(0.99, float64(v.Samples))
+		// The rate needs the checker's clock, the arithmetic does not.
+		if v.OpsLower > 0 {
+			a.Claims.Throughput = IsShown
+		}
+	case challenges.Wrong:
+		a.Claims.Throughput = IsRefuted
+	}
+	return a, nil
+}
+
+func (a *Assessment) testify(t challenges.Transcript, v challenges.Verdict) {
+	add := func(name string, value any) { a.Testimony = append(a.Testimony, Testimony{name, value}) }
+	add("elapsed_s", v.Elapsed.Seconds())
+	if v.RTT > 0 {
+		add("rtt_s", v.RTT.Seconds())
+	}
+	if v.OpsLower > 0 {
+		add("ops_lower", v.OpsLower)
+		add("ops_best_interval", v.OpsBest)
+	}
+	if n := len(t.Events); n > 0 && t.Events[n-1].End != challenges.EndNone {
+		add("end_"+t.Events[n-1].End.String(), true)
+	}
+	if v.Disputed {
+		add("disputed", true)
+	}
+}
+
+func (a *Assessment) reason(v challenges.Verdict, c challenges.Challenge) {
+	var detail string
+	switch v.Outcome {
+	case challenges.Pass:
+		detail = fmt.Sprintf("%d sampled values equal the exact product", v.Samples)
+		if c.Kind == challenges.Probe {
+			detail = fmt.Sprintf("%d signed pongs to fresh nonces", v.Samples)
+		}
+	case challenges.Wrong:
+		detail = "the provider signed a root, and an opening of it holds a value that is not the product"
+	case challenges.Late:
+		detail = "every value is right, but the run stayed below the claim by more than the slack"
+	case challenges.Withheld:
+		detail = "after a signed root the provider fell silent or broke the protocol, by the checker's word"
+	case challenges.Refused:
+		detail = "the provider signed a refusal"
+	case challenges.Unreachable:
+		detail = "no usable answer came before any root, by the checker's word"
+	case challenges.Unknown:
+		detail = "nothing can be said: the checker's own fault, or a simulated device's overrun"
+	}
+	code := v.Clause
+	if code == "" {
+		code = v.Outcome.String()
+	}
+	a.Reasons = append(a.Reasons, Reason{code, detail})
+	if v.Disputed {
+		a.Reasons = append(a.Reasons, Reason{challenges.ClauseDisputed, "the provider's signed clock contradicts the checker's times"})
+	}
+}

@@ -1,0 +1,210 @@
+package reputation
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+)
+
+// Bounds of what a standing keeps.
+const (
+	MaxFigures = 64 // latest throughput figures
+	MaxProofs  = 16 // first transcripts that prove wrong work
+)
+
+// KindCount counts outcomes of one kind of challenge.
+type KindCount struct {
+	_        struct{} `cbor:",toarray"`
+	Kind     challenges.Kind
+	Outcomes [8]uint64 // by challenges.Outcome; index 0 is unused
+}
+
+// CheckerRate is how often one checker reached the provider.
+type CheckerRate struct {
+	_       struct{} `cbor:",toarray"`
+	Checker challenges.NodeID
+	Up      uint64
+	Total   uint64
+}
+
+// Figure is one measured throughput.
+type Figure struct {
+	_       struct{} `cbor:",toarray"`
+	Epoch   uint64
+	Checker challenges.NodeID
+	Ops     uint64 // lower bound, ops/s
+	Claim   uint64 // ops/s
+}
+
+// Standing is everything that is remembered of a provider. The zero value is a
+// provider that nobody has seen.
+type Standing struct {
+	_         struct{} `cbor:",toarray"`
+	Provider  challenges.NodeID
+	Next      uint64 // first epoch that is not folded yet
+	Simulated bool
+	Kinds     []KindCount // as challenges.Kinds
+	Neutral   uint64      // refusals that count for nothing
+	Checkers  []CheckerRate
+	Figures   []Figure
+	Best      uint64 // largest full-chain lower bound, ops/s
+	Claim     uint64 // latest claim, ops/s
+	Proofs    []challenges.Hash
+
+	Slices    uint64 // probe instants seen
+	Down      uint64 // confirmed down
+	Contested uint64
+	Uncertain uint64
+	Possible  uint64 // confirmed down, with the slices on both sides of each outage
+	Episodes  uint64
+	LastDown  uint64 // index of the last confirmed-down slice since genesis, plus one
+}
+
+// Event is a change of standing that somebody may want to hear of.
+type Event struct {
+	Epoch    uint64
+	Provider challenges.NodeID
+	Code     string
+}
+
+// Fold adds one epoch. Epochs must come in order, each once: an epoch that is
+// folded already changes nothing.
+func Fold(s Standing, a Aggregate, p *committee.Params) (Standing, []Event) {
+	if a.Epoch < s.Next {
+		return s, nil
+	}
+	before := Flags(&s, p)
+	s = s.clone()
+	s.Provider, s.Next = a.Provider, a.Epoch+1
+	s.Simulated = s.Simulated || a.Simulated
+	for _, o := range a.Observers {
+		s.observer(a.Epoch, o)
+	}
+	for k, word := range a.Slices {
+		s.slice(a.Epoch*uint64(p.Slices())+uint64(k), word, p)
+	}
+	var events []Event
+	for _, f := range Flags(&s, p) {
+		if !slices.Contains(before, f) {
+			events = append(events, Event{a.Epoch, a.Provider, f})
+		}
+	}
+	return s, events
+}
+
+func (s *Standing) clone() Standing {
+	c := *s
+	c.Kinds = slices.Clone(s.Kinds)
+	c.Checkers = slices.Clone(s.Checkers)
+	c.Figures = slices.Clone(s.Figures)
+	c.Proofs = slices.Clone(s.Proofs)
+	return c
+}
+
+func (s *Standing) observer(epoch uint64, o Observer) {
+	probes := s.kind(challenges.Probe)
+	rate := s.checker(o.Checker)
+	for out, n := range o.Probes {
+		probes.Outcomes[out] += n
+		switch challenges.Outcome(out) {
+		case 0, challenges.Unknown:
+		case challenges.Unreachable:
+			rate.Total += n
+		default:
+			rate.Total += n
+			rate.Up += n
+		}
+	}
+	for _, it := range o.Items {
+		s.kind(it.Kind).Outcomes[it.Outcome]++
+		if it.Neutral() {
+			s.Neutral++
+		}
+		if it.Claim > 0 {
+			s.Claim = it.Claim
+		}
+		if it.OpsLower > 0 {
+			s.Best = max(s.Best, it.OpsLower)
+			s.Figures = append(s.Figures, Figure{Epoch: epoch, Checker: o.Checker, Ops: it.OpsLower, Claim: it.Claim})
+			if n := len(s.Figures); n > MaxFigures {
+				s.Figures = s.Figures[n-MaxFigures:]
+			}
+		}
+		if it.Outcome == challenges.Wrong && len(s.Proofs) < MaxProofs {
+			s.Proofs = append(s.Proofs, it.Transcript)
+		}
+	}
+}
+
+// slice adds one probe instant and keeps the outage sums: an outage's possible
+// length reaches one slice further on both sides than what was confirmed.
+func (s *Standing) slice(index uint64, word Slice, p *committee.Params) {
+	s.Slices++
+	switch word {
+	case SliceUncertain:
+		s.Uncertain++
+	case SliceContested:
+		s.Contested++
+	case SliceDown:
+		s.Down++
+		s.Possible++
+		gap := uint64(p.EpisodeGap / p.ProbeEvery)
+		if s.LastDown == 0 || index-(s.LastDown-1) > 1 {
+			s.Possible += 2
+		}
+		if s.LastDown == 0 || index-(s.LastDown-1) > gap {
+			s.Episodes++
+		}
+		s.LastDown = index + 1
+	}
+}
+
+func (s *Standing) kind(k challenges.Kind) *KindCount {
+	for i := range s.Kinds {
+		if s.Kinds[i].Kind == k {
+			return &s.Kinds[i]
+		}
+	}
+	s.Kinds = append(s.Kinds, KindCount{Kind: k})
+	slices.SortFunc(s.Kinds, func(a, b KindCount) int {
+		if a.Kind < b.Kind {
+			return -1
+		}
+		return 1
+	})
+	return s.kind(k)
+}
+
+func (s *Standing) checker(id challenges.NodeID) *CheckerRate {
+	i, ok := slices.BinarySearchFunc(s.Checkers, id, func(r CheckerRate, id challenges.NodeID) int { return r.Checker.Compare(id) })
+	if !ok {
+		s.Checkers = slices.Insert(s.Checkers, i, CheckerRate{Checker: id})
+	}
+	return &s.Checkers[i]
+}
+
+// Check bounds the fields of a standing read from a store.
+func (s *Standing) Check() error {
+	if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs {
+		return fmt.Errorf("%d figures, %d proofs", len(s.Figures), len(s.Proofs))
+	}
+	return nil
+}
+
+// Count is how often challenges of a kind ended so; of all kinds for kind "".
+func (s *Standing) Count(k challenges.Kind, o challenges.Outcome) uint64 {
+	var n uint64
+	for i := range s.Kinds {
+		if k == "" || s.Kinds[i].Kind == k {
+			n += s.Kinds[i].Outcomes[o]
+		}
+	}
+	return n
+}
+
+// gpu counts the challenges that cost GPU time: all kinds but probes.
+func (s *Standing) gpu(o challenges.Outcome) uint64 {
+	return s.Count("", o) - s.Count(challenges.Probe, o)
+}

@@ -1,0 +1,144 @@
+package reputation
+
+import (
+	"slices"
+	"time"
+
+	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
+)
+
+// Flags that a standing can carry.
+const (
+	FlagWorkIncorrect = "work-incorrect" // a transcript proves a wrong value
+	FlagBelowClaim    = "below-claim"    // the median figure is well under the claim
+)
+
+// Flags reads the flags off a standing, in a fixed order.
+func Flags(s *Standing, p *committee.Params) []string {
+	flags := []string{}
+	if len(s.Proofs) > 0 {
+		flags = append(flags, FlagWorkIncorrect)
+	}
+	if belowClaim(s, p) {
+		flags = append(flags, FlagBelowClaim)
+	}
+	return flags
+}
+
+// belowClaim is the provisional rule: enough figures, of enough checkers, with a
+// median under the given percentage of the claim that each was measured against.
+func belowClaim(s *Standing, p *committee.Params) bool {
+	if len(s.Figures) < int(p.BelowFigures) {
+		return false
+	}
+	var ratios []float64
+	checkers := make(map[challenges.NodeID]bool)
+	for _, f := range s.Figures {
+		if f.Claim > 0 {
+			ratios = append(ratios, float64(f.Ops)/float64(f.Claim))
+			checkers[f.Checker] = true
+		}
+	}
+	if len(ratios) < int(p.BelowFigures) || len(checkers) < int(p.BelowCheckers) {
+		return false
+	}
+	return median(ratios) < float64(p.BelowPercent)/100
+}
+
+// Availability is what is known of a provider's reachability. Nil is unknown,
+// which is never good.
+type Availability struct {
+	Confirmed    *float64 // 1 - time confirmed down by quorum / time with a verdict
+	Reachability *float64 // median over checkers of the share of probes answered
+	Lower95      *float64 // demonstrated: 95 % lower bound; nil until positive
+}
+
+// Available reads the availability off a standing.
+func Available(s *Standing, p *committee.Params) Availability {
+	var a Availability
+	if judged := s.Slices - s.Contested - s.Uncertain; judged > 0 {
+		v := 1 - float64(s.Down)/float64(judged)
+		a.Confirmed = &v
+		a.Lower95 = lower95(s, judged, p)
+	}
+	var rates []float64
+	for _, c := range s.Checkers {
+		if c.Total > 0 {
+			rates = append(rates, float64(c.Up)/float64(c.Total))
+		}
+	}
+	if len(rates) > 0 {
+		v := median(rates)
+		a.Reachability = &v
+	}
+	return a
+}
+
+// lower95 is LB95 = 1 - U95 - contested share, with U95 = phi x chi2(0.95; 2(E/phi
+// + 1))/2 x R/T: the upper bound on a Poisson count of E outage episodes,
+// widened by their dispersion phi, times the repair time R.
+func lower95(s *Standing, judged uint64, p *committee.Params) *float64 {
+	t := time.Duration(judged) * p.ProbeEvery
+	if t < p.LowerFrom {
+		return nil
+	}
+	r := p.RepairPrior
+	if s.Episodes > 0 {
+		r = max(r, time.Duration(s.Possible)*p.ProbeEvery/time.Duration(s.Episodes))
+	}
+	phi := float64(p.DispersionPermille) / 1000
+	chi := distuv.ChiSquared{K: 2 * (float64(s.Episodes)/phi + 1)}.Quantile(0.95)
+	u := phi * chi / 2 * float64(r) / float64(t)
+	v := 1 - u - float64(s.Contested)/float64(s.Slices)
+	if v <= 0 {
+		return nil
+	}
+	return &v
+}
+
+// Throughput is the largest lower bound, in ops/s; nil before the first.
+func Throughput(s *Standing) *uint64 {
+	if s.Best == 0 {
+		return nil
+	}
+	v := s.Best
+	return &v
+}
+
+// Score is the provisional sorting number, 0 to 1: the share of GPU challenges
+// passed, times reachability, times the share of the claim that was shown. It is
+// 0 without a pass, and 0 with a proof of wrong work. Refusals count as failures
+// beyond an allowance; neutral ones and unknown never.
+func Score(s *Standing, p *committee.Params) float64 {
+	passes := float64(s.gpu(challenges.Pass))
+	a := Available(s, p)
+	if len(s.Proofs) > 0 || passes == 0 || a.Reachability == nil {
+		return 0
+	}
+	failures := float64(s.gpu(challenges.Late) + s.gpu(challenges.Withheld))
+	refusals := float64(s.gpu(challenges.Refused) - s.Neutral)
+	allowed := float64(p.RefusalPermille) / 1000 * (passes + failures + refusals)
+	score := passes / (passes + failures + max(0, refusals-allowed)) * *a.Reachability
+	if s.Claim > 0 && s.Best > 0 {
+		score *= min(1, float64(s.Best)/float64(s.Claim))
+	}
+	return score
+}
+
+// LevelOf is the grade of identity evidence. Simulated devices stay at L0; until
+// telemetry is judged nothing reaches L1.
+func LevelOf(*Standing) evidence.Level { return 0 }
+
+func median(v []float64) float64 {
+	v = slices.Clone(v)
+	slices.Sort(v)
+	n := len(v)
+	if n%2 == 1 {
+		return v[n/2]
+	}
+	return (v[n/2-1] + v[n/2]) / 2
+}
