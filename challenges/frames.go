@@ -271,7 +271,7 @@ func NewPong(ping PingFrame, boot [16]byte, counter uint64, devices Hash, flags 
 }
 
 func newPositions(round int, pos []uint32) []byte {
-	return Marshal(&PositionsFrame{Type: typePositions, Round: uint32(round), Positions: packPositions(pos)})
+	return Marshal(&PositionsFrame{Type: typePositions, Round: uint32(round), Positions: PackPositions(pos)})
 }
 
 func newPing(seq int, nonce [16]byte) []byte {

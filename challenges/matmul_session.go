@@ -130,7 +130,7 @@ func (m *matmulScript) root(body []byte, at time.Duration) ([]Out, bool) {
 	pos := m.secret.Positions(m.id, r, f.Root, m.row.Shape.Entries(), m.row.Samples)
 	frame := newPositions(r, pos)
 	m.rounds = append(m.rounds, matmulRound{
-		key: key, root: f.Root, positions: pos, packed: packPositions(pos), request: FrameHash(frame),
+		key: key, root: f.Root, positions: pos, packed: PackPositions(pos), request: FrameHash(frame),
 		in: at, out: -1, mono: f.Mono,
 	})
 	return []Out{{StreamControl, frame}}, false

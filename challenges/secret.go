@@ -68,8 +68,8 @@ func (s Secret) Nonce(id Hash, seq int) [16]byte {
 	return out
 }
 
-// packPositions writes indices as 4-byte little-endian words, as drawn.
-func packPositions(pos []uint32) []byte {
+// PackPositions writes indices as 4-byte little-endian words, as drawn.
+func PackPositions(pos []uint32) []byte {
 	b := make([]byte, 0, 4*len(pos))
 	for _, p := range pos {
 		b = binary.LittleEndian.AppendUint32(b, p)

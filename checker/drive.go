@@ -1,0 +1,155 @@
+package checker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/assaynet/assay/challenges"
+)
+
+// arrival is what a reader saw on a stream.
+type arrival struct {
+	stream uint8
+	at     time.Time
+	frame  []byte
+	err    error
+}
+
+// drive runs one challenge over real streams: it stamps what happens, steps the
+// session, and sends what it asks for. It returns when the session is done, and
+// says whether the path was relayed. It never fails: whatever goes wrong is an
+// event that the session judges.
+func drive(ctx context.Context, net Network, s *challenges.Session, challenge []byte, protos ...string) (relayed bool) {
+	parent := ctx
+	ctx, cancel := context.WithTimeout(ctx, s.Challenge().Deadline)
+	defer cancel()
+	d := driver{parent: parent, session: s, start: time.Now()}
+	to := s.Challenge().Provider
+	for _, proto := range protos {
+		conn, err := net.Open(ctx, to, proto)
+		if err != nil {
+			d.end(0, d.cause(err))
+			return false
+		}
+		defer conn.Close()
+		d.conns = append(d.conns, conn)
+		relayed = relayed || conn.Relayed()
+	}
+	// The deadline counts from the challenge, not from the dial.
+	ctx, cancel = context.WithTimeout(parent, s.Challenge().Deadline)
+	defer cancel()
+
+	arrivals := make(chan arrival, 16)
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer cancel() // ends the readers before the wait for them
+	d.start = time.Now()
+	if err := d.conns[0].Send(ctx, challenge); err != nil {
+		d.end(0, d.cause(err))
+		return relayed
+	}
+	for i, conn := range d.conns {
+		readers.Go(func() { read(ctx, uint8(i), conn, arrivals) })
+	}
+	if d.send(ctx, s.Start()) {
+		return relayed
+	}
+	closed := 0
+	for {
+		var a arrival
+		select {
+		case <-ctx.Done():
+			d.end(0, d.cause(ctx.Err()))
+			return relayed
+		case a = <-arrivals:
+		}
+		switch {
+		case errors.Is(a.err, io.EOF):
+			// A stream may close when it has said all while the other still talks.
+			if closed++; closed < len(d.conns) {
+				continue
+			}
+			d.end(a.stream, challenges.EndClosed)
+			return relayed
+		case a.err != nil:
+			d.end(a.stream, d.cause(a.err))
+			return relayed
+		}
+		send, done := s.Step(challenges.Event{At: d.at(a.at), Stream: a.stream, Frame: a.frame})
+		if done || d.send(ctx, send) {
+			return relayed
+		}
+	}
+}
+
+// read stamps frames the moment they are whole.
+func read(ctx context.Context, stream uint8, conn challenges.Conn, arrivals chan<- arrival) {
+	for {
+		frame, err := conn.Recv(ctx)
+		select {
+		case arrivals <- arrival{stream, time.Now(), frame, err}:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+type driver struct {
+	parent  context.Context
+	session *challenges.Session
+	conns   []challenges.Conn
+	start   time.Time
+	last    time.Duration
+}
+
+// at is a time since the start. Two readers may stamp out of order by a hair;
+// the session's times never fall.
+func (d *driver) at(t time.Time) time.Duration {
+	d.last = max(d.last, t.Sub(d.start))
+	return d.last
+}
+
+// send stamps each frame before it leaves, so that an interval that starts with
+// it is never too short; done if the session ended over it.
+func (d *driver) send(ctx context.Context, out []challenges.Out) (done bool) {
+	for _, o := range out {
+		_, done := d.session.Step(challenges.Event{At: d.at(time.Now()), Stream: o.Stream, Out: true, Frame: o.Frame})
+		if done {
+			return true
+		}
+		if err := d.conns[o.Stream].Send(ctx, o.Frame); err != nil {
+			d.end(o.Stream, d.cause(err))
+			return true
+		}
+	}
+	return false
+}
+
+func (d *driver) end(stream uint8, cause challenges.Cause) {
+	d.session.Step(challenges.Event{At: d.at(time.Now()), Stream: stream, End: cause})
+}
+
+// cause maps what a transport says to the protocol's causes of an end.
+func (d *driver) cause(err error) challenges.Cause {
+	switch {
+	case d.parent.Err() != nil:
+		return challenges.EndStopped
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, challenges.ErrIdle):
+		return challenges.EndTimeout
+	case errors.Is(err, challenges.ErrDial):
+		return challenges.EndDial
+	case errors.Is(err, challenges.ErrTooLarge), errors.Is(err, challenges.ErrLimit):
+		return challenges.EndOversize
+	case errors.Is(err, io.EOF):
+		return challenges.EndClosed
+	case errors.Is(err, challenges.ErrReset):
+		return challenges.EndReset
+	}
+	return challenges.EndInternal
+}

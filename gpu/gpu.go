@@ -1,0 +1,65 @@
+// Package gpu runs challenges on devices: the exact CPU engine, and simulated
+// devices that deliver the engine's exact answers at a modelled time.
+package gpu
+
+import (
+	"context"
+	"errors"
+
+	"github.com/assaynet/assay/challenges"
+)
+
+// ErrOverrun says that the machine under a simulated device was too slow for
+// the device's modelled time: the run says nothing about anybody.
+var ErrOverrun = errors.New("simulated device overrun")
+
+// Info is what a device says of itself: a claim.
+type Info struct {
+	ID        string // unique within the provider
+	Model     string // name in gpu/models
+	Memory    uint64 // bytes
+	Int8Ops   uint64 // ops/s that the offer claims
+	Simulated bool
+}
+
+// Job is one matmul challenge for one device.
+type Job struct {
+	ID      challenges.Hash // of the challenge
+	Device  string
+	Profile challenges.MatmulProfile
+	Window  int // W
+}
+
+// Root commits to one round.
+type Root struct {
+	Round int
+	Root  challenges.Hash
+	Key   challenges.Hash // of the round's matrices
+}
+
+// Device computes.
+type Device interface {
+	// Info never changes.
+	Info() Info
+	// Start begins a job. The run ends with Close or with ctx.
+	Start(ctx context.Context, job Job) (Run, error)
+}
+
+// Run is a job in progress. Next may be called by one goroutine and Open by
+// another.
+type Run interface {
+	// Next computes the next round. It waits until the positions that the round's
+	// key needs were opened, and returns io.EOF after the last round.
+	Next(ctx context.Context) (Root, error)
+	// Open proves the entries of a round, in the order drawn, once a round; their
+	// positions enter the key chain.
+	Open(ctx context.Context, round int, at []uint32) ([]byte, error)
+	// Close frees what the run holds. It may be called at any time, once.
+	Close() error
+}
+
+// Product makes C = A x B of a round: the engine's inner loop, so that several
+// makers can stand behind one engine. c has shape.Entries() elements, row-major.
+type Product interface {
+	Multiply(ctx context.Context, key challenges.Hash, shape challenges.Shape, c []int32) error
+}

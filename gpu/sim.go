@@ -1,0 +1,110 @@
+package gpu
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/assaynet/assay/gpu/models"
+)
+
+// Sim is a simulated device: it gives the answers of a real engine at the time
+// that a model would take. Its level is L0: it proves nothing about any card.
+type Sim struct {
+	engine Device
+	info   Info
+	runs   models.Spec
+}
+
+// SimConfig describes a simulated device. A device whose Claims differ from what
+// it Runs claims more, or less, than it has.
+type SimConfig struct {
+	ID      string
+	Product Product // of the engine; nil: Exact
+	Claims  models.Spec
+	Runs    models.Spec
+}
+
+// NewSim makes a simulated device.
+func NewSim(cfg SimConfig) (*Sim, error) {
+	if !cfg.Claims.Simulated || !cfg.Runs.Simulated {
+		return nil, fmt.Errorf("simulated device %q: model %q or %q is not a simulated one", cfg.ID, cfg.Claims.Name, cfg.Runs.Name)
+	}
+	info := Info{
+		ID: cfg.ID, Model: cfg.Claims.Name, Memory: cfg.Claims.Memory, Simulated: true,
+		// An offer claims the 10th percentile of a self-test: here 5 % under the model.
+		Int8Ops: cfg.Claims.Int8Ops / 100 * 95,
+	}
+	return &Sim{NewCPU(CPUConfig{Info: info, Product: cfg.Product}), info, cfg.Runs}, nil
+}
+
+// Info is what the device claims.
+func (s *Sim) Info() Info { return s.info }
+
+// Start begins a job; its modelled time runs from here.
+func (s *Sim) Start(ctx context.Context, job Job) (Run, error) {
+	run, err := s.engine.Start(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	perRound := job.Profile.Shape.Ops() * uint64(time.Second) / s.runs.Int8Ops
+	return &simRun{
+		Run: run, round: time.Duration(perRound), window: job.Window, due: time.Now(),
+		opened: make([]time.Time, job.Profile.Rounds),
+	}, nil
+}
+
+// simRun delivers each root when the model would: one round after the later of
+// the root before it and the positions that its key needs.
+type simRun struct {
+	Run
+	round  time.Duration
+	window int
+	due    time.Time // of the last root; owned by Next's caller
+
+	mu     sync.Mutex
+	opened []time.Time // when each round's positions came
+}
+
+// Next computes at the machine's speed and waits for the model's.
+func (s *simRun) Next(ctx context.Context) (Root, error) {
+	root, err := s.Run.Next(ctx)
+	if err != nil {
+		return Root{}, err
+	}
+	start := s.due
+	if old := root.Round - 1 - s.window; old >= 0 {
+		s.mu.Lock()
+		if at := s.opened[old]; at.After(start) {
+			start = at
+		}
+		s.mu.Unlock()
+	}
+	s.due = start.Add(s.round)
+	wait := time.Until(s.due)
+	// Half a round late is more than a sleeping scheduler: the machine cannot keep
+	// the model's pace, and pretending would blame the device.
+	if wait < -s.round/2 {
+		return Root{}, fmt.Errorf("round %d: %v late: %w", root.Round, -wait, ErrOverrun)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return Root{}, context.Cause(ctx)
+	case <-timer.C:
+		return root, nil
+	}
+}
+
+// Open notes when the positions came.
+func (s *simRun) Open(ctx context.Context, round int, at []uint32) ([]byte, error) {
+	opening, err := s.Run.Open(ctx, round, at)
+	if err == nil {
+		s.mu.Lock()
+		s.opened[round] = time.Now()
+		s.mu.Unlock()
+	}
+	return opening, err
+}

@@ -1,0 +1,297 @@
+// Package prover is the provider's agent: it answers challenges, probes and
+// requests for its offer, and decides what it takes on.
+package prover
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/gpu"
+)
+
+// Network is where the agent's handlers are reached.
+type Network interface {
+	// Handle serves a protocol. A handler's error resets its stream.
+	Handle(proto string, handler func(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error)
+}
+
+// Ledger remembers which challenges were accepted, over restarts.
+type Ledger interface {
+	// Use records a challenge, synced, before any work. used reports that the id
+	// was recorded before, and then nothing is written.
+	Use(id challenges.Hash, u challenges.Use) (used bool, err error)
+	// Ended records how a used challenge ended.
+	Ended(id challenges.Hash, at time.Time, how string) error
+}
+
+// Request is a challenge that asks for a device.
+type Request struct {
+	ID        challenges.Hash
+	Checker   challenges.NodeID
+	Challenge challenges.Challenge
+}
+
+// Refusal says why not. It is sent signed.
+type Refusal struct {
+	Reason string
+	Until  time.Duration // from now; 0: not known
+	IDs    []challenges.Hash
+}
+
+// Admission decides what the agent takes on.
+type Admission interface {
+	// Admit takes the device for a request, or says why not. release must be called
+	// once when the work is over; it is nil with a refusal.
+	Admit(r Request) (release func(), refusal *Refusal)
+	// Busy reports that GPU work is refused or running, for pongs.
+	Busy() bool
+}
+
+// Config holds what an agent needs.
+type Config struct {
+	Key       ed25519.PrivateKey
+	Registry  *committee.Registry
+	Devices   []gpu.Device
+	Network   Network
+	Ledger    Ledger
+	Admission Admission // nil: a Gate
+	Operator  string
+	Region    string
+	Version   string
+	Addrs     []string
+	Boot      [16]byte // changes with every start
+	Log       *slog.Logger
+}
+
+// Agent is a provider.
+type Agent struct {
+	cfg     Config
+	id      challenges.NodeID
+	network challenges.Hash
+	clock   committee.Clock
+	devices map[string]gpu.Device
+	offer   []byte // sealed
+	listed  challenges.Hash
+	pongs   atomic.Uint64
+	meet    meeting
+	// Probes of strangers keep a provider from greeting known checkers only; they
+	// share one slow allowance.
+	strangers *rate.Limiter
+	log       *slog.Logger
+}
+
+// New makes an agent and registers its handlers.
+func New(cfg Config) (*Agent, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Admission == nil {
+		cfg.Admission = NewGate()
+	}
+	a := &Agent{
+		cfg: cfg, id: challenges.IDOf(cfg.Key), network: cfg.Registry.Hash(), clock: cfg.Registry.Clock(),
+		devices: make(map[string]gpu.Device), strangers: rate.NewLimiter(5, 10), log: cfg.Log,
+	}
+	a.meet.tables = make(map[challenges.Hash]*table)
+	now := time.Now()
+	offer := challenges.Offer{
+		Seq: uint64(now.UnixNano()), Issued: uint64(now.Unix()), Expires: uint64(now.Add(24 * time.Hour).Unix()),
+		Operator: cfg.Operator, Region: cfg.Region, Agent: cfg.Version, Addrs: cfg.Addrs,
+	}
+	for _, d := range cfg.Devices {
+		i := d.Info()
+		if i.Simulated && !cfg.Registry.Simulated {
+			return nil, fmt.Errorf("device %q: simulated, but network %q is not", i.ID, cfg.Registry.Name)
+		}
+		a.devices[i.ID] = d
+		offer.Devices = append(offer.Devices, challenges.OfferDevice{ID: i.ID, Model: i.Model, Memory: i.Memory, Int8Ops: i.Int8Ops})
+	}
+	if err := offer.Check(); err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	env := challenges.Seal(a.network, challenges.KindOffer, challenges.Marshal(&offer), cfg.Key)
+	a.offer, a.listed = challenges.Marshal(&env), offer.DevicesHash()
+	cfg.Network.Handle(challenges.ProtoControl, a.challenge)
+	cfg.Network.Handle(challenges.ProtoBulk, a.bulk)
+	cfg.Network.Handle(challenges.ProtoProbe, a.probe)
+	cfg.Network.Handle(challenges.ProtoOffer, a.sendOffer)
+	return a, nil
+}
+
+// ID is the provider's id.
+func (a *Agent) ID() challenges.NodeID { return a.id }
+
+func (a *Agent) sendOffer(ctx context.Context, _ challenges.NodeID, conn challenges.Conn) error {
+	return conn.Send(ctx, a.offer)
+}
+
+// receive reads and authenticates the challenge that opens a stream.
+func (a *Agent) receive(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) (Request, error) {
+	frame, err := conn.Recv(ctx)
+	if err != nil {
+		return Request{}, fmt.Errorf("read challenge: %w", err)
+	}
+	env, err := challenges.DecodeEnvelope(frame)
+	if err != nil {
+		return Request{}, err
+	}
+	c, err := challenges.OpenChallenge(env, a.network)
+	if err != nil {
+		return Request{}, err
+	}
+	switch {
+	case env.Signer != peer:
+		return Request{}, fmt.Errorf("challenge of %s sent by %s", env.Signer.Short(), peer.Short())
+	case c.Provider != a.id:
+		return Request{}, fmt.Errorf("challenge for %s", c.Provider.Short())
+	}
+	return Request{ID: env.ID(), Checker: peer, Challenge: c}, nil
+}
+
+func (a *Agent) probe(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error {
+	r, err := a.receive(ctx, peer, conn)
+	if err != nil {
+		return err
+	}
+	params, err := r.Challenge.ProbeParams()
+	if err != nil {
+		return err
+	}
+	if a.cfg.Registry.Index(peer) < 0 && !a.strangers.Allow() {
+		return errors.New("too many probes of strangers")
+	}
+	sign := challenges.NewFrameSigner(a.cfg.Key, a.network, r.ID, challenges.StreamControl)
+	for range params.Pings {
+		frame, err := conn.Recv(ctx)
+		if err != nil {
+			return fmt.Errorf("read ping: %w", err)
+		}
+		var ping challenges.PingFrame
+		if err := challenges.Unmarshal(frame, &ping); err != nil {
+			return err
+		}
+		var flags uint8
+		if a.cfg.Admission.Busy() {
+			flags |= challenges.FlagBusy
+		}
+		pong := challenges.NewPong(ping, a.cfg.Boot, a.pongs.Add(1), a.listed, flags)
+		if err := conn.Send(ctx, sign.Sign(pong)); err != nil {
+			return fmt.Errorf("send pong: %w", err)
+		}
+	}
+	return nil
+}
+
+// meeting brings a challenge's two streams together, whichever comes first.
+type meeting struct {
+	mu     sync.Mutex
+	tables map[challenges.Hash]*table
+}
+
+type table struct {
+	peer    challenges.NodeID
+	claimed bool
+	guests  int
+	conns   chan challenges.Conn
+	done    chan struct{} // closed when the challenge is over
+}
+
+// attachWait is how long either stream waits for the other.
+const attachWait = 10 * time.Second
+
+// maxGuests bounds bulk streams of one peer that wait for their challenge.
+const maxGuests = 8
+
+func (m *meeting) host(id challenges.Hash, peer challenges.NodeID) (*table, func(), error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.tables[id]
+	if t == nil {
+		t = &table{peer: peer, conns: make(chan challenges.Conn, 1), done: make(chan struct{})}
+		m.tables[id] = t
+	}
+	if t.claimed || t.peer != peer {
+		return nil, nil, errors.New("challenge is already running")
+	}
+	t.claimed = true
+	return t, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		close(t.done)
+		delete(m.tables, id)
+	}, nil
+}
+
+func (m *meeting) visit(id challenges.Hash, peer challenges.NodeID) (*table, func(), error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.tables[id]
+	if t == nil {
+		waiting := 0
+		for _, other := range m.tables {
+			if other.peer == peer && !other.claimed {
+				waiting++
+			}
+		}
+		if waiting >= maxGuests {
+			return nil, nil, errors.New("too many bulk streams without a challenge")
+		}
+		t = &table{peer: peer, conns: make(chan challenges.Conn, 1), done: make(chan struct{})}
+		m.tables[id] = t
+	}
+	if t.peer != peer || t.guests > 0 {
+		return nil, nil, errors.New("bulk stream of another's challenge, or a second one")
+	}
+	t.guests++
+	return t, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if !t.claimed {
+			delete(m.tables, id)
+		}
+	}, nil
+}
+
+func (a *Agent) bulk(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error {
+	frame, err := conn.Recv(ctx)
+	if err != nil {
+		return fmt.Errorf("read attach: %w", err)
+	}
+	var attach challenges.AttachFrame
+	if err := challenges.Unmarshal(frame, &attach); err != nil {
+		return err
+	}
+	t, leave, err := a.meet.visit(attach.Challenge, peer)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	t.conns <- conn // one place, one guest
+	timer := time.NewTimer(attachWait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-t.done:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+			a.meet.mu.Lock()
+			claimed := t.claimed
+			a.meet.mu.Unlock()
+			if !claimed {
+				return errors.New("bulk stream without a challenge")
+			}
+		}
+	}
+}

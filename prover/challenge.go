@@ -1,0 +1,250 @@
+package prover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/gpu"
+)
+
+// challenge answers one matmul challenge.
+func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error {
+	start := time.Now()
+	r, err := a.receive(ctx, peer, conn)
+	if err != nil {
+		return err
+	}
+	params, err := r.Challenge.MatmulParams()
+	if err != nil {
+		return err
+	}
+	// The control stream's host must be known before the bulk stream gives up.
+	bulk, leave, err := a.meet.host(r.ID, peer)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	w := &work{
+		agent: a, request: r, params: params, start: start, control: conn, bulk: bulk,
+		sign: challenges.NewFrameSigner(a.cfg.Key, a.network, r.ID, challenges.StreamControl),
+	}
+	device, refusal := a.check(r, params)
+	if refusal != nil {
+		return w.refuse(ctx, refusal)
+	}
+	release, refusal := a.cfg.Admission.Admit(r)
+	if refusal != nil {
+		return w.refuse(ctx, refusal)
+	}
+	defer release()
+	used, err := a.cfg.Ledger.Use(r.ID, challenges.Use{
+		Checker: peer, Device: r.Challenge.Device, Epoch: r.Challenge.Epoch, At: start.UnixNano(),
+	})
+	switch {
+	case err != nil:
+		a.log.ErrorContext(ctx, "ledger", "challenge", r.ID, "err", err)
+		return w.refuse(ctx, &Refusal{Reason: challenges.ReasonBusy})
+	case used:
+		// A challenge id is used once: answering again would let a checker compare two
+		// runs of one chain.
+		return w.refuse(ctx, &Refusal{Reason: challenges.ReasonReplay})
+	}
+	err = w.run(ctx, device)
+	how := "answered"
+	if err != nil {
+		how = err.Error()
+	}
+	if lerr := a.cfg.Ledger.Ended(r.ID, time.Now(), how); lerr != nil {
+		a.log.ErrorContext(ctx, "ledger", "challenge", r.ID, "err", lerr)
+	}
+	return err
+}
+
+// check holds a request against what the agent offers.
+func (a *Agent) check(r Request, p challenges.MatmulParams) (gpu.Device, *Refusal) {
+	if a.cfg.Registry.Index(r.Checker) < 0 {
+		return nil, &Refusal{Reason: challenges.ReasonNotMember}
+	}
+	row, err := challenges.LookupMatmul(p.Profile)
+	device := a.devices[r.Challenge.Device]
+	now := a.clock.Epoch(time.Now())
+	switch {
+	case err != nil, device == nil, row.Simulated && !a.cfg.Registry.Simulated:
+		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
+	case p.Claim != device.Info().Int8Ops:
+		// A checker that judges against another claim than the offered one could make
+		// anybody late.
+		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
+	case r.Challenge.Epoch+1 < now, r.Challenge.Epoch > now+1:
+		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
+	}
+	return device, nil
+}
+
+// work is one challenge in progress.
+type work struct {
+	agent   *Agent
+	request Request
+	params  challenges.MatmulParams
+	start   time.Time
+	control challenges.Conn
+	bulk    *table
+	sign    *challenges.FrameSigner // of the control stream
+}
+
+func (w *work) refuse(ctx context.Context, r *Refusal) error {
+	err := w.control.Send(ctx, w.sign.Sign(challenges.NewRefusal(r.Reason, r.Until, r.IDs...)))
+	if err != nil {
+		return fmt.Errorf("refuse: %w", err)
+	}
+	return nil
+}
+
+// opened is an opening on its way to the bulk stream.
+type opened struct {
+	round   int
+	request challenges.Hash
+	opening []byte
+}
+
+// errGone says that the checker left before the end.
+var errGone = errors.New("checker left")
+
+// run computes, commits and opens. Roots never queue behind openings: they have
+// the control stream to themselves.
+func (w *work) run(ctx context.Context, device gpu.Device) error {
+	row, err := challenges.LookupMatmul(w.params.Profile)
+	if err != nil {
+		return err
+	}
+	// The checker's patience bounds ours: a checker that says nothing must not hold
+	// the device.
+	ctx, cancel := context.WithTimeout(ctx, w.request.Challenge.Deadline+time.Second)
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	run, err := device.Start(ctx, gpu.Job{
+		ID: w.request.ID, Device: w.request.Challenge.Device, Profile: row, Window: int(w.params.Window),
+	})
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	defer run.Close()
+
+	roots := make(chan challenges.Hash, row.Rounds) // committed, not yet asked for
+	queue := make(chan opened, row.Rounds)          // bounded: one opening a round
+	sent := make(chan struct{})                     // every opening is on the wire
+	g.Go(func() error { return w.commit(ctx, run, roots, sent) })
+	g.Go(func() error { return w.listen(ctx, run, row, roots, queue) })
+	g.Go(func() error {
+		if err := w.open(ctx, queue); err != nil {
+			return err
+		}
+		close(sent)
+		return nil
+	})
+	return g.Wait()
+}
+
+// commit sends the roots as they come, and the result after the last opening.
+func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.Hash, sent <-chan struct{}) error {
+	core := challenges.Core{Challenge: w.request.ID, Device: w.request.Challenge.Device, Boot: w.agent.cfg.Boot}
+	for {
+		root, err := run.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if errors.Is(err, gpu.ErrOverrun) {
+			if serr := w.control.Send(ctx, w.sign.Sign(challenges.NewAbort(challenges.AbortOverrun))); serr != nil {
+				return serr
+			}
+			// The checker closes when it has read the abort: a reset could overtake it.
+			<-ctx.Done()
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("compute: %w", err)
+		}
+		core.Roots = append(core.Roots, root.Root)
+		roots <- root.Root
+		frame := w.sign.Sign(challenges.NewRoot(root.Round, root.Root, root.Key, time.Since(w.start)))
+		if err := w.control.Send(ctx, frame); err != nil {
+			return fmt.Errorf("send root %d: %w", root.Round, err)
+		}
+	}
+	close(roots)
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-sent:
+	}
+	return w.control.Send(ctx, w.sign.Sign(challenges.NewResult(core)))
+}
+
+// listen answers each request for positions: it must name the round whose turn
+// it is, after its root was sent, and entries inside the matrix.
+func (w *work) listen(ctx context.Context, run gpu.Run, row challenges.MatmulProfile, roots <-chan challenges.Hash, queue chan<- opened) error {
+	defer close(queue)
+	for round := range row.Rounds {
+		frame, err := w.control.Recv(ctx)
+		if errors.Is(err, io.EOF) {
+			return errGone
+		}
+		if err != nil {
+			return fmt.Errorf("read positions: %w", err)
+		}
+		var f challenges.PositionsFrame
+		if err := challenges.Unmarshal(frame, &f); err != nil {
+			return err
+		}
+		if int64(f.Round) != int64(round) || len(f.Positions) != 4*row.Samples {
+			return fmt.Errorf("positions of round %d, %d bytes; want round %d, %d bytes", f.Round, len(f.Positions), round, 4*row.Samples)
+		}
+		select {
+		case <-roots:
+		default:
+			return fmt.Errorf("positions of round %d before its root", round)
+		}
+		opening, err := run.Open(ctx, round, challenges.UnpackPositions(f.Positions))
+		if err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		queue <- opened{round, challenges.FrameHash(frame), opening}
+	}
+	return nil
+}
+
+// open sends the openings, in round order, on the bulk stream.
+func (w *work) open(ctx context.Context, queue <-chan opened) error {
+	timer := time.NewTimer(attachWait)
+	defer timer.Stop()
+	var conn challenges.Conn
+	select {
+	case conn = <-w.bulk.conns:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return errors.New("no bulk stream")
+	}
+	sign := challenges.NewFrameSigner(w.agent.cfg.Key, w.agent.network, w.request.ID, challenges.StreamBulk)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case o, ok := <-queue:
+			if !ok {
+				return nil
+			}
+			for _, body := range challenges.NewOpening(o.round, o.request, o.opening) {
+				if err := conn.Send(ctx, sign.Sign(body)); err != nil {
+					return fmt.Errorf("send opening %d: %w", o.round, err)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package prover
+
+import (
+	"sync"
+
+	"github.com/assaynet/assay/challenges"
+)
+
+// Gate is the default admission: one job a device, and one challenge a checker,
+// device and epoch.
+type Gate struct {
+	mu      sync.Mutex
+	running map[string]challenges.Hash // by device
+	last    map[visit]use
+}
+
+type visit struct {
+	checker challenges.NodeID
+	device  string
+}
+
+type use struct {
+	epoch uint64
+	id    challenges.Hash
+}
+
+// NewGate makes a gate with nothing running.
+func NewGate() *Gate {
+	return &Gate{running: make(map[string]challenges.Hash), last: make(map[visit]use)}
+}
+
+// Admit takes the device if it is free and the checker has not had its turn.
+// The table of turns is bounded by the registry: only members come so far.
+func (g *Gate) Admit(r Request) (func(), *Refusal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	device := r.Challenge.Device
+	if id, ok := g.running[device]; ok {
+		return nil, &Refusal{Reason: challenges.ReasonCollision, IDs: []challenges.Hash{id}}
+	}
+	turn := visit{r.Checker, device}
+	if u, ok := g.last[turn]; ok && u.epoch >= r.Challenge.Epoch {
+		return nil, &Refusal{Reason: challenges.ReasonQuota, IDs: []challenges.Hash{u.id}}
+	}
+	g.running[device] = r.ID
+	g.last[turn] = use{r.Challenge.Epoch, r.ID}
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.running, device)
+	}, nil
+}
+
+// Busy reports a running job.
+func (g *Gate) Busy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.running) > 0
+}
