@@ -1,0 +1,140 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module   = "github.com/assaynet/assay/"
+	evidence = "challenges challenges/simd gpu/models gpu/attest gpu/telemetry checker/committee checker/evidence checker/report"
+	pure     = evidence + " checker/sla checker/reputation"
+	device   = "challenges gpu/models gpu/telemetry gpu/attest"
+	shell    = " gpu gpu/worker prover p2p store checker checker/client checker/api checker/mcp"
+)
+
+// layers says which packages of this module each package may import. A package without a row is an error,
+// which also keeps out internal, pkg, util, common and types.
+var layers = map[string]string{
+	"challenges": "challenges/simd", "challenges/simd": "", "gpu/models": "", "gpu/attest": "",
+	"gpu/telemetry":     "gpu/models",
+	"checker/committee": "challenges",
+	"checker/evidence":  "challenges gpu/models gpu/attest gpu/telemetry",
+	"checker/report":    "challenges checker/committee checker/evidence",
+	"checker/sla":       evidence, "checker/reputation": evidence + " checker/sla",
+
+	"gpu": device, "gpu/kernels": "", "gpu/kernels/ptx": "",
+	"gpu/cuda": device + " gpu gpu/kernels", "gpu/nvml": device + " gpu", "gpu/worker": device + " gpu",
+	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu challenges",
+	"p2p": "challenges", "store": pure, "checker": pure, "checker/client": pure,
+	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
+
+	"cmd/node": pure + shell, "cmd/devnet": pure + shell + " prover/cheat cmd/node",
+	"cmd/assay":     pure + " checker/client cmd/node cmd/devnet",
+	"cmd/assay-gpu": pure + shell + " gpu/kernels gpu/cuda gpu/nvml", "bench": "",
+}
+
+// drivers are the modules that load NVIDIA's libraries, and who may.
+var drivers = map[string]string{
+	"github.com/ebitengine/purego": "gpu/cuda cmd/assay-gpu", "github.com/NVIDIA/go-nvml": "gpu/nvml cmd/assay-gpu",
+}
+
+var (
+	impure = regexp.MustCompile(`^(net|os|log)(/|$)|^github\.com/(libp2p|cockroachdb)/`)
+	clock  = regexp.MustCompile(`^(Now|Since|Until|Sleep|After|AfterFunc|Tick|NewTimer|NewTicker)$`)
+)
+
+func has(list, name string) bool { return slices.Contains(strings.Fields(list), name) }
+
+// TestLayers reads sources rather than go list's answer: it then sees the files of every platform, and go test's
+// cache knows which files the result hangs on.
+func TestLayers(t *testing.T) {
+	lines := map[string]int{}
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		switch name := d.Name(); {
+		case err != nil:
+			return err
+		case d.IsDir() && file != ".." && (name[0] == '.' || name[0] == '_' || name == "testdata"):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ".go"):
+			return nil
+		}
+		pkg := strings.TrimPrefix(path.Dir(filepath.ToSlash(file)), "../")
+		if _, ok := layers[pkg]; !ok {
+			t.Errorf("%s: package %s has no row in layers", file, pkg)
+		}
+		if strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		src, err := os.ReadFile(file)
+		n := bytes.Count(src, []byte("\n"))
+		if lines[pkg] += n; n > 400 || pkg == "bench" {
+			t.Errorf("%s: %d lines, at most 400 (in bench only tests)", file, n)
+		}
+		if err == nil {
+			err = checkFile(t, pkg, file, src)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg, n := range lines {
+		if n > 3000 {
+			t.Errorf("%s: %d lines without tests, at most 3000", pkg, n)
+		}
+	}
+}
+
+func checkFile(t *testing.T, pkg, file string, src []byte) error {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, src, 0)
+	if err != nil || f.Name.Name == "main" && !strings.HasPrefix(pkg, "cmd/") { // a generator
+		return err
+	}
+	bad := func(n ast.Node, format string, args ...any) {
+		t.Errorf("%s: %s: %s", fset.Position(n.Pos()), pkg, fmt.Sprintf(format, args...))
+	}
+	for _, imp := range f.Imports {
+		name, _ := strconv.Unquote(imp.Path.Value)
+		if in, ok := strings.CutPrefix(name, module); ok && !has(layers[pkg], in) {
+			bad(imp, "may not import %s", in)
+		}
+		for mod, by := range drivers {
+			if strings.HasPrefix(name, mod) && !has(by, pkg) {
+				bad(imp, "may not import %s", name)
+			}
+		}
+		if has(pure, pkg) && (impure.MatchString(name) || name == "time" && imp.Name != nil) {
+			bad(imp, "pure, may not import or rename %s", name)
+		}
+	}
+	if !has(pure, pkg) {
+		return nil
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			bad(n, "pure, may not start a goroutine")
+		case *ast.SelectorExpr:
+			x, ok := n.X.(*ast.Ident)
+			if n.Sel.Name == "Go" || ok && x.Name == "time" && clock.MatchString(n.Sel.Name) {
+				bad(n, "pure, may not use %s", n.Sel.Name)
+			}
+		}
+		return true
+	})
+	return nil
+}
