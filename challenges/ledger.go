@@ -1,5 +1,10 @@
 package challenges
 
+import "errors"
+
+// ErrUsed says that a challenge id was accepted before.
+var ErrUsed = errors.New("challenge id used before")
+
 // Use is a provider's own record of a challenge that it accepted.
 type Use struct {
 	_       struct{} `cbor:",toarray"`

@@ -206,9 +206,10 @@ func (m *matmulScript) end(cause Cause, at time.Duration) {
 		m.v = Verdict{Outcome: Unknown, Clause: ClauseEnd, Elapsed: at, Samples: m.v.Samples}
 		return
 	}
-	// SPEC: M9. At the deadline a run that answered everything it was asked, and
-	// only has rounds left, is late, not withheld: its rounds give a bound.
-	if n := len(m.rounds); cause == EndTimeout && n > 0 && n < m.row.Rounds && !m.owes(at) {
+	// SPEC: M9. At the deadline a run that answered everything it was asked, and is
+	// still in step with only rounds left, is late, not withheld: its rounds give a
+	// bound.
+	if n := len(m.rounds); cause == EndTimeout && n > 0 && n < m.row.Rounds && !m.owes(at) && m.inStep(at) {
 		m.time(Late)
 		return
 	}
@@ -223,4 +224,11 @@ func (m *matmulScript) owes(at time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// inStep reports that the next root is not overdue: it may take twice as long as
+// the roots before it took on average. A run that fell silent is not slow.
+func (m *matmulScript) inStep(at time.Duration) bool {
+	last := m.rounds[len(m.rounds)-1].in
+	return at-last <= 2*last/time.Duration(len(m.rounds))+m.row.OpenWait
 }

@@ -40,7 +40,9 @@ func TestCheatersAgainstTheSession(t *testing.T) {
 		{"silent opening", func(p *player) { p.open = func(int, []byte) any { return nil } }, Withheld, ClauseSilence},
 		{"empty opening", func(p *player) { p.open = func(int, []byte) any { return [][]byte{{}} } }, Withheld, ClauseSilence},
 		{"short opening", func(p *player) {
-			p.open = func(r int, o []byte) any { return NewOpening(r, FrameHash(newPositions(r, UnpackPositions(p.packed[r]))), o[:len(o)-32]) }
+			p.open = func(r int, o []byte) any {
+				return NewOpening(r, FrameHash(newPositions(r, UnpackPositions(p.packed[r]))), o[:len(o)-32])
+			}
 		}, Withheld, ClauseShape},
 		{"opening of another request", func(p *player) {
 			p.open = func(r int, o []byte) any { return NewOpening(r, Hash{1}, o) }
@@ -111,7 +113,7 @@ func TestSlowRunIsLate(t *testing.T) {
 			s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
 			p.round *= tt.factor
 			if tt.factor == 12 {
-				p.rounds = 4 // four rounds answered, then the deadline
+				p.rounds = 8 // in step until the deadline
 			}
 			v := play(t, s, p).Verdict()
 			if v.Outcome != tt.want {

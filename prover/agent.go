@@ -27,11 +27,11 @@ type Network interface {
 
 // Ledger remembers which challenges were accepted, over restarts.
 type Ledger interface {
-	// Use records a challenge, synced, before any work. used reports that the id
-	// was recorded before, and then nothing is written.
-	Use(id challenges.Hash, u challenges.Use) (used bool, err error)
-	// Ended records how a used challenge ended.
-	Ended(id challenges.Hash, at time.Time, how string) error
+	// Use records a challenge, synced, before any work; challenges.ErrUsed if its id
+	// was recorded before.
+	Use(id challenges.Hash, u challenges.Use) error
+	// Ended records how a used challenge ended, and when (Unix time, ns).
+	Ended(id challenges.Hash, at int64, how string) error
 }
 
 // Request is a challenge that asks for a device.

@@ -43,24 +43,24 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 		return w.refuse(ctx, refusal)
 	}
 	defer release()
-	used, err := a.cfg.Ledger.Use(r.ID, challenges.Use{
+	err = a.cfg.Ledger.Use(r.ID, challenges.Use{
 		Checker: peer, Device: r.Challenge.Device, Epoch: r.Challenge.Epoch, At: start.UnixNano(),
 	})
 	switch {
-	case err != nil:
-		a.log.ErrorContext(ctx, "ledger", "challenge", r.ID, "err", err)
-		return w.refuse(ctx, &Refusal{Reason: challenges.ReasonBusy})
-	case used:
+	case errors.Is(err, challenges.ErrUsed):
 		// A challenge id is used once: answering again would let a checker compare two
 		// runs of one chain.
 		return w.refuse(ctx, &Refusal{Reason: challenges.ReasonReplay})
+	case err != nil:
+		a.log.ErrorContext(ctx, "ledger", "challenge", r.ID, "err", err)
+		return w.refuse(ctx, &Refusal{Reason: challenges.ReasonBusy})
 	}
 	err = w.run(ctx, device)
 	how := "answered"
 	if err != nil {
 		how = err.Error()
 	}
-	if lerr := a.cfg.Ledger.Ended(r.ID, time.Now(), how); lerr != nil {
+	if lerr := a.cfg.Ledger.Ended(r.ID, time.Now().UnixNano(), how); lerr != nil {
 		a.log.ErrorContext(ctx, "ledger", "challenge", r.ID, "err", lerr)
 	}
 	return err

@@ -1,10 +1,14 @@
 package report
 
 import (
+	"errors"
 	"time"
 
 	"github.com/assaynet/assay/challenges"
 )
+
+// ErrNotFound says that a store does not have what was asked for.
+var ErrNotFound = errors.New("not found")
 
 // Begun is a challenge that was written down before it was sent.
 type Begun struct {

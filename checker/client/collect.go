@@ -1,0 +1,134 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/checker/reputation"
+)
+
+// Collector combines the observations of several checkers into standings, as
+// anybody can: it reads their API, checks every signature, and replays every
+// transcript that is said to prove wrong work. Methods must not be called
+// concurrently.
+type Collector struct {
+	registry  *committee.Registry
+	clients   []*Client
+	next      uint64
+	standings map[challenges.NodeID]reputation.Standing
+}
+
+// NewCollector makes a collector over the checkers' APIs.
+func NewCollector(r *committee.Registry, clients []*Client) *Collector {
+	return &Collector{registry: r, clients: clients, standings: make(map[challenges.NodeID]reputation.Standing)}
+}
+
+// Update folds every epoch that all reachable checkers have sealed. A checker
+// that does not answer is left out and named in the error; the standings are
+// good all the same.
+func (c *Collector) Update(ctx context.Context) error {
+	var errs []error
+	var live []*Client
+	sealed := uint64(0)
+	for _, cl := range c.clients {
+		s, err := cl.Status(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if len(live) == 0 || s.Sealed < sealed {
+			sealed = s.Sealed
+		}
+		live = append(live, cl)
+	}
+	for ; c.next < sealed; c.next++ {
+		if err := c.epoch(ctx, c.next, live); err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) error {
+	seen := make(map[challenges.NodeID][]reputation.Seen)
+	for _, cl := range live {
+		envelopes, err := cl.Observations(ctx, epoch)
+		if err != nil {
+			return err
+		}
+		for _, e := range envelopes {
+			o, err := report.OpenObservation(e, c.registry.Hash())
+			if err != nil {
+				return fmt.Errorf("epoch %d: %w", epoch, err)
+			}
+			c.prove(ctx, cl, &o)
+			seen[o.Provider] = append(seen[o.Provider], reputation.Seen{Checker: e.Signer, Observation: o})
+		}
+	}
+	for p, s := range seen {
+		a := reputation.Combine(c.registry, epoch, p, s)
+		c.standings[p], _ = reputation.Fold(c.standings[p], a, &c.registry.Params)
+	}
+	return nil
+}
+
+// prove replays what is said to be wrong: a proof needs no trust, and without
+// its transcript the word of a checker is unknown.
+func (c *Collector) prove(ctx context.Context, cl *Client, o *report.Observation) {
+	for i, it := range o.Items {
+		if it.Outcome != challenges.Wrong {
+			continue
+		}
+		if !c.proved(ctx, cl, o.Provider, it) {
+			o.Items[i].Outcome = challenges.Unknown
+		}
+	}
+}
+
+func (c *Collector) proved(ctx context.Context, cl *Client, provider challenges.NodeID, it report.Item) bool {
+	file, err := cl.Transcript(ctx, it.Transcript)
+	if err != nil {
+		return false
+	}
+	f, err := Verify(file, c.registry)
+	if err != nil || !f.OK || *f.Outcome != challenges.Wrong {
+		return false
+	}
+	env, err := challenges.DecodeEnvelope(file)
+	if err != nil {
+		return false
+	}
+	_, ch, err := challenges.OpenTranscript(env)
+	return err == nil && ch.Provider == provider
+}
+
+// Epochs is how many epochs are folded.
+func (c *Collector) Epochs() uint64 { return c.next }
+
+// Providers describes every provider seen, best score first.
+func (c *Collector) Providers() []Provider {
+	out := make([]Provider, 0, len(c.standings))
+	for _, s := range c.standings {
+		out = append(out, Describe(&s, &c.registry.Params))
+	}
+	Rank(out)
+	return out
+}
+
+// Rank sorts providers by score, best first, ties by id.
+func Rank(p []Provider) {
+	slices.SortFunc(p, func(a, b Provider) int {
+		switch {
+		case a.Score > b.Score:
+			return -1
+		case a.Score < b.Score:
+			return 1
+		}
+		return a.ID.Compare(b.ID)
+	})
+}

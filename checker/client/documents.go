@@ -1,0 +1,131 @@
+// Package client is the customer's side: the documents that a checker's HTTP
+// API serves, a client for them, a collector that combines several checkers,
+// and Verify for evidence on disk.
+package client
+
+import (
+	"time"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
+	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/checker/reputation"
+)
+
+// Status is GET /v1/status.
+type Status struct {
+	Network   string            `json:"network"`    // name
+	NetworkID challenges.Hash   `json:"network_id"` // hash of the genesis registry
+	Simulated bool              `json:"simulated"`
+	ID        challenges.NodeID `json:"id"`
+	Name      string            `json:"name"`
+	Epoch     uint64            `json:"epoch"`  // now
+	Sealed    uint64            `json:"sealed"` // epochs below are sealed
+	Verdicts  uint64            `json:"verdicts"`
+}
+
+// Outcomes counts how challenges ended.
+type Outcomes struct {
+	Pass        uint64 `json:"pass"`
+	Wrong       uint64 `json:"wrong"`
+	Late        uint64 `json:"late"`
+	Withheld    uint64 `json:"withheld"`
+	Refused     uint64 `json:"refused"`
+	Unreachable uint64 `json:"unreachable"`
+	Unknown     uint64 `json:"unknown"`
+}
+
+// Total is the sum over all outcomes.
+func (o Outcomes) Total() uint64 {
+	return o.Pass + o.Wrong + o.Late + o.Withheld + o.Refused + o.Unreachable + o.Unknown
+}
+
+// Availability is a provider's availability; null is not known.
+type Availability struct {
+	Confirmed    *float64 `json:"confirmed"`
+	Reachability *float64 `json:"reachability"`
+	Lower95      *float64 `json:"lower95"`
+}
+
+// Provider is what is known of a provider: GET /v1/providers/ID.
+type Provider struct {
+	ID            challenges.NodeID   `json:"id"`
+	Level         evidence.Level      `json:"level"`
+	Score         float64             `json:"score"`       // 0 to 1
+	Provisional   bool                `json:"provisional"` // the score's rule is
+	ThroughputOps *uint64             `json:"throughput_ops"`
+	ClaimOps      uint64              `json:"claim_ops"`
+	Availability  Availability        `json:"availability"`
+	Outcomes      Outcomes            `json:"outcomes"`
+	ByKind        map[string]Outcomes `json:"by_kind"`
+	Flags         []string            `json:"flags"`
+	Proofs        []challenges.Hash   `json:"proofs"` // transcripts of wrong work
+	Epochs        uint64              `json:"epochs"` // folded up to here
+}
+
+// Describe reads a provider's document off its standing.
+func Describe(s *reputation.Standing, p *committee.Params) Provider {
+	a := reputation.Available(s, p)
+	d := Provider{
+		ID: s.Provider, Level: reputation.LevelOf(s), Score: reputation.Score(s, p), Provisional: true,
+		ThroughputOps: reputation.Throughput(s), ClaimOps: s.Claim,
+		Availability: Availability(a), Outcomes: outcomes(s, ""), ByKind: make(map[string]Outcomes),
+		Flags: reputation.Flags(s, p), Proofs: append([]challenges.Hash{}, s.Proofs...), Epochs: s.Next,
+	}
+	for _, k := range challenges.Kinds() {
+		d.ByKind[string(k)] = outcomes(s, k)
+	}
+	return d
+}
+
+func outcomes(s *reputation.Standing, k challenges.Kind) Outcomes {
+	n := func(o challenges.Outcome) uint64 { return s.Count(k, o) }
+	return Outcomes{
+		n(challenges.Pass), n(challenges.Wrong), n(challenges.Late), n(challenges.Withheld),
+		n(challenges.Refused), n(challenges.Unreachable), n(challenges.Unknown),
+	}
+}
+
+// Providers is GET /v1/providers, best score first.
+type Providers struct {
+	Providers []Provider `json:"providers"`
+}
+
+// Observations is GET /v1/epochs/E/observations.
+type Observations struct {
+	Epoch        uint64   `json:"epoch"`
+	Observations [][]byte `json:"observations"` // signed envelopes, canonical CBOR in base64
+}
+
+// Transcript is one row of GET /v1/transcripts.
+type Transcript struct {
+	Hash      challenges.Hash    `json:"hash"`
+	Challenge challenges.Hash    `json:"challenge"`
+	Kind      challenges.Kind    `json:"kind"`
+	Outcome   challenges.Outcome `json:"outcome"`
+	Provider  challenges.NodeID  `json:"provider"`
+	Device    string             `json:"device"`
+	Epoch     uint64             `json:"epoch"`
+	At        time.Time          `json:"at"`
+	Bytes     uint32             `json:"bytes"`
+}
+
+// Transcripts is GET /v1/transcripts, newest first.
+type Transcripts struct {
+	Transcripts []Transcript `json:"transcripts"`
+}
+
+// DescribeTranscript is the row of a stored transcript.
+func DescribeTranscript(i report.TranscriptInfo) Transcript {
+	return Transcript{
+		Hash: i.Hash, Challenge: i.Challenge, Kind: i.Kind, Outcome: i.Outcome, Provider: i.Provider,
+		Device: i.Device, Epoch: i.Epoch, At: time.Unix(0, i.At).UTC(), Bytes: i.Bytes,
+	}
+}
+
+// Problem is what the API answers an error with.
+type Problem struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+}

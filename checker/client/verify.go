@@ -1,0 +1,116 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
+)
+
+// ErrUnreadable says that a file is no sealed transcript at all.
+var ErrUnreadable = errors.New("unreadable")
+
+// Finding is what a file proves. The same file and registry give the same
+// finding everywhere and always.
+type Finding struct {
+	Kind      challenges.Kind      `json:"kind"`
+	OK        bool                 `json:"ok"`       // the file proves what it states
+	Recorded  challenges.Outcome   `json:"recorded"` // what it states
+	Outcome   *challenges.Outcome  `json:"outcome"`  // what it replays as; null if it breaks a clause
+	Clause    *string              `json:"clause"`   // the clause of docs/PROTOCOL.md that it breaks; null if ok
+	Claims    *evidence.Claims     `json:"claims"`
+	OpsLower  *uint64              `json:"ops_lower"` // ops/s; null without a figure
+	Miss      *float64             `json:"miss"`      // null without a pass
+	Testimony []evidence.Testimony `json:"testimony"`
+	Reasons   []evidence.Reason    `json:"reasons"`
+}
+
+// Verify judges a file offline: it authenticates the transcript in it, replays
+// it, and compares with what the checker recorded. Without a registry the
+// network and the checker's place in it are not checked, and the finding says
+// so. The error wraps [ErrUnreadable].
+func Verify(file []byte, r *committee.Registry) (Finding, error) {
+	env, err := challenges.DecodeEnvelope(file)
+	if err != nil {
+		return Finding{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	if env.Kind != challenges.KindTranscript {
+		return Finding{}, fmt.Errorf("%w: an envelope of kind %q, want transcript", ErrUnreadable, env.Kind)
+	}
+	f := Finding{Testimony: []evidence.Testimony{}, Reasons: []evidence.Reason{}}
+	t, c, err := challenges.OpenTranscript(env)
+	f.Kind, f.Recorded = c.Kind, t.Verdict.Outcome
+	if err != nil {
+		return f.broken(err), nil
+	}
+	if err := belongs(env, c, r); err != nil {
+		return f.broken(err), nil
+	}
+	a, err := evidence.Assess(t, c)
+	if err != nil {
+		return f.broken(err), nil
+	}
+	f.Outcome, f.Claims = &a.Verdict.Outcome, &a.Claims
+	f.Testimony = append(f.Testimony, a.Testimony...)
+	f.Reasons = append(f.Reasons, a.Reasons...)
+	if a.Verdict.OpsLower > 0 {
+		f.OpsLower = &a.Verdict.OpsLower
+	}
+	if !math.IsNaN(a.Miss) {
+		f.Miss = &a.Miss
+	}
+	// SPEC: T1. The recorded verdict MUST be the replayed one.
+	if a.Verdict != t.Verdict {
+		return f.broken(&challenges.ClauseError{Clause: challenges.ClauseRecorded, Err: fmt.Errorf(
+			"recorded %s, replays as %s", describe(t.Verdict), describe(a.Verdict))}), nil
+	}
+	if r == nil {
+		f.Reasons = append(f.Reasons, evidence.Reason{Code: "network", Detail: "network not checked: no registry was given"})
+	}
+	f.OK = true
+	return f, nil
+}
+
+func describe(v challenges.Verdict) string {
+	return fmt.Sprintf("%v (clause %q, %d ops/s, %d samples, %v)", v.Outcome, v.Clause, v.OpsLower, v.Samples, v.Elapsed)
+}
+
+// belongs holds a transcript against the registry, if there is one.
+func belongs(env challenges.Envelope, c challenges.Challenge, r *committee.Registry) error {
+	if r == nil {
+		return nil
+	}
+	breach := func(clause, format string, args ...any) error {
+		return &challenges.ClauseError{Clause: clause, Err: fmt.Errorf(format, args...)}
+	}
+	if env.Network != r.Hash() {
+		return breach(challenges.ClauseNetwork, "signed for network %v, the registry is %v", env.Network, r.Hash())
+	}
+	if r.Index(env.Signer) < 0 {
+		return breach(challenges.ClauseParties, "signer %v is no checker of network %q", env.Signer, r.Name)
+	}
+	if c.Kind == challenges.Matmul && !r.Simulated {
+		p, err := c.MatmulParams()
+		if err != nil {
+			return err
+		}
+		if row, err := challenges.LookupMatmul(p.Profile); err != nil || row.Simulated {
+			return breach(challenges.ClauseProfile, "profile %d is for simulated networks only", p.Profile)
+		}
+	}
+	return nil
+}
+
+func (f Finding) broken(err error) Finding {
+	var c *challenges.ClauseError
+	clause := challenges.ClauseEncoding
+	if errors.As(err, &c) {
+		clause = c.Clause
+	}
+	f.OK, f.Clause = false, &clause
+	f.Reasons = append(f.Reasons, evidence.Reason{Code: clause, Detail: err.Error()})
+	return f
+}

@@ -1,0 +1,81 @@
+// Command assay runs checkers and providers, reads what checkers know, and
+// verifies their evidence offline.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// exit is a command's exit code when it is not plain success or plain failure.
+// What there is to say has been said.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// hinted is an error with advice.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the whole program. Exit codes: 0 success, 1 failure or expectations
+// missed, 2 wrong usage or unreadable input.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first Ctrl-C ends the work cleanly, a second one kills.
+	context.AfterFunc(ctx, stop)
+	root := &cobra.Command{
+		Use:   "assay",
+		Short: "Verify what GPU providers promise",
+		Long: "Assay checks GPU providers: proof of compute, reachability and reputation,\n" +
+			"with evidence that anybody can verify offline.",
+		Example:       "  assay devnet                 a whole network on this machine\n  assay verify FILE            what does this transcript prove?",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.SetArgs(args)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	usage := func(_ *cobra.Command, err error) error {
+		return hinted{usageError{err}, "assay --help and assay COMMAND --help show what there is"}
+	}
+	root.SetFlagErrorFunc(usage)
+	root.AddCommand(devnetCommand(), transcriptsCommand(), verifyCommand())
+	err := root.ExecuteContext(ctx)
+	var code exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintf(stderr, "assay: error: %v\n", err)
+	var h hinted
+	if errors.As(err, &h) {
+		fmt.Fprintf(stderr, "assay: hint: %s\n", h.hint)
+	}
+	var u usageError
+	if errors.As(err, &u) {
+		return 2
+	}
+	return 1
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }

@@ -1,0 +1,124 @@
+package devnet
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/reputation"
+)
+
+// judge knows what was planted and reads what the checkers say, over their API
+// alone.
+type judge struct {
+	params    *committee.Params
+	planted   []planted // in the order of the providers
+	clients   []*client.Client
+	collector *client.Collector
+}
+
+// planted is a provider and how it was made to behave.
+type planted struct {
+	Name      string
+	ID        challenges.NodeID
+	Behaviour string
+}
+
+func newJudge(r *committee.Registry, apis []string, p []planted) (*judge, error) {
+	j := &judge{params: &r.Params, planted: p}
+	for _, a := range apis {
+		c, err := client.New(a)
+		if err != nil {
+			return nil, err
+		}
+		j.clients = append(j.clients, c)
+	}
+	j.collector = client.NewCollector(r, j.clients)
+	return j, nil
+}
+
+// look reads what is new and returns every planted provider's document; the zero
+// document for one that no checker has reported on yet.
+func (j *judge) look(ctx context.Context) ([]client.Provider, error) {
+	err := j.collector.Update(ctx)
+	byID := make(map[challenges.NodeID]client.Provider)
+	for _, p := range j.collector.Providers() {
+		byID[p.ID] = p
+	}
+	out := make([]client.Provider, len(j.planted))
+	for i, p := range j.planted {
+		d, ok := byID[p.ID]
+		if !ok {
+			d = client.Describe(&reputation.Standing{Provider: p.ID}, j.params)
+		}
+		out[i] = d
+	}
+	return out, err
+}
+
+// Expectation is one thing that must be true of a planted provider.
+type Expectation struct {
+	Provider string `json:"provider"`
+	Expect   string `json:"expect"`
+	Met      bool   `json:"met"`
+}
+
+// expect holds what the checkers say against what was planted.
+func expect(p []planted, docs []client.Provider) []Expectation {
+	out := []Expectation{}
+	for i, d := range docs {
+		add := func(met bool, format string, args ...any) {
+			out = append(out, Expectation{p[i].Name, fmt.Sprintf(format, args...), met})
+		}
+		has := func(flag string) bool {
+			for _, f := range d.Flags {
+				if f == flag {
+					return true
+				}
+			}
+			return false
+		}
+		switch p[i].Behaviour {
+		case Liar:
+			add(d.Outcomes.Wrong > 0, "outcomes wrong > 0")
+			add(has(reputation.FlagWorkIncorrect), "flag %s", reputation.FlagWorkIncorrect)
+		case Slow:
+			add(has(reputation.FlagBelowClaim), "flag %s", reputation.FlagBelowClaim)
+		case Flaky:
+			add(forHonest(p, docs, func(h client.Provider) bool {
+				a, b := d.Availability.Reachability, h.Availability.Reachability
+				return a != nil && b != nil && *a < *b
+			}), "reachability lower than every honest one")
+		case Busy:
+			add(d.Outcomes.Refused > 0, "outcomes refused > 0")
+			add(d.ByKind[string(challenges.Probe)].Pass > 0, "probes answered")
+			add(d.Outcomes.Wrong == 0 && !has(reputation.FlagWorkIncorrect), "no hard mark")
+		case Coward:
+			add(forHonest(p, docs, func(h client.Provider) bool { return d.Score < h.Score }), "score below every honest one")
+		case Honest:
+			add(d.ByKind[string(challenges.Matmul)].Pass >= 3, "at least 3 passes")
+			add(d.ThroughputOps != nil, "a throughput")
+			add(len(d.Flags) == 0, "no flag")
+			above := true
+			for k, other := range docs {
+				if p[k].Behaviour != Honest && other.Score >= d.Score {
+					above = false
+				}
+			}
+			add(above, "score above every planted cheater")
+		}
+	}
+	return out
+}
+
+// forHonest reports that ok holds against every honest provider.
+func forHonest(p []planted, docs []client.Provider, ok func(client.Provider) bool) bool {
+	for i, d := range docs {
+		if p[i].Behaviour == Honest && !ok(d) {
+			return false
+		}
+	}
+	return true
+}

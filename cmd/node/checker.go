@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker"
+	"github.com/assaynet/assay/checker/api"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/p2p"
+	"github.com/assaynet/assay/store"
+)
+
+// Peer is a node and where it is reached.
+type Peer struct {
+	ID    challenges.NodeID
+	Addrs []string
+}
+
+// CheckerConfig describes a checker on disk and on the network.
+type CheckerConfig struct {
+	Dir      string // holds db; it must exist
+	Name     string
+	Key      ed25519.PrivateKey
+	Registry *committee.Registry
+	Listen   []string                              // multiaddrs
+	API      string                                // host:port
+	Network  func(checker.Network) checker.Network // decorates; nil: as it is
+	Log      *slog.Logger
+}
+
+// Checker is a checker with its host, store and API.
+type Checker struct {
+	cfg    CheckerConfig
+	host   *p2p.Host
+	db     *store.DB
+	apiURL string
+	serve  func() error // waits for the API server
+	stop   context.CancelFunc
+}
+
+// CreateChecker makes the checker's store, starts its host, and serves its API.
+func CreateChecker(cfg CheckerConfig) (_ *Checker, err error) {
+	id := challenges.IDOf(cfg.Key)
+	db, err := store.Create(filepath.Join(cfg.Dir, "db"), store.Meta{Kind: "checker", Network: cfg.Registry.Hash(), Node: id}, store.Options{Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	host, err := p2p.New(p2p.Config{Key: cfg.Key, Listen: cfg.Listen, Limits: challenges.Protocols(), Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.API)
+	if err != nil {
+		host.Close()
+		return nil, fmt.Errorf("listen for the API: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &Checker{cfg: cfg, host: host, db: db, apiURL: "http://" + l.Addr().String(), stop: cancel}
+	handler := api.Handler(api.Config{
+		Registry: cfg.Registry, ID: id, Name: cfg.Name, Reports: db, Evidence: db, Log: cfg.Log,
+	})
+	var wg sync.WaitGroup
+	var serr error
+	wg.Go(func() { serr = api.Serve(ctx, l, handler) })
+	c.serve = func() error { wg.Wait(); return serr }
+	return c, nil
+}
+
+// ID is the checker's id.
+func (c *Checker) ID() challenges.NodeID { return c.host.ID() }
+
+// API is the address of its API.
+func (c *Checker) API() string { return c.apiURL }
+
+// Run checks the given providers until ctx ends. The API is served until Close.
+func (c *Checker) Run(ctx context.Context, providers []Peer) error {
+	cfg := checker.Config{
+		Key: c.cfg.Key, Registry: c.cfg.Registry, Network: c.host, Challenges: c.db, Epochs: c.db, Reports: c.db, Offers: c.db, Log: c.cfg.Log,
+	}
+	if c.cfg.Network != nil {
+		cfg.Network = c.cfg.Network(c.host)
+	}
+	for _, p := range providers {
+		if err := c.host.AddPeer(p.ID, p.Addrs); err != nil {
+			return err
+		}
+		cfg.Providers = append(cfg.Providers, p.ID)
+	}
+	daemon, err := checker.New(cfg)
+	if err != nil {
+		return err
+	}
+	return daemon.Run(ctx)
+}
+
+// Close ends the API, the host and the store, in that order.
+func (c *Checker) Close() error {
+	c.stop()
+	err := c.serve()
+	if cerr := c.host.Close(); err == nil {
+		err = cerr
+	}
+	if cerr := c.db.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
