@@ -1,0 +1,203 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/report"
+)
+
+// ReasonAbandoned is the reason in the item of a challenge that was abandoned.
+const ReasonAbandoned = "abandoned"
+
+type endedRow struct {
+	_          struct{}        `cbor:",toarray"`
+	Transcript challenges.Hash // zero: abandoned
+}
+
+type abandonedRow struct {
+	_     struct{} `cbor:",toarray"`
+	At    int64    // of Abandon, Unix time, ns
+	Begun report.Begun
+}
+
+// Begin records a challenge before it is sent; it is on the disk when Begin
+// returns, so that no crash hides that a provider's time was used. The error is
+// [ErrExists] if the id was begun, finished or abandoned before.
+func (d *DB) Begin(id challenges.Hash, b report.Begun) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.leave()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.begin(id, b); err != nil {
+		return fmt.Errorf("begin %v: %w", id, err)
+	}
+	return nil
+}
+
+func (d *DB) begin(id challenges.Hash, b report.Begun) error {
+	value, err := encode(&b)
+	if err != nil {
+		return err
+	}
+	for _, t := range []table{tableBegun, tableEnded} {
+		if found, err := d.has(t.key().id(id)); err != nil || found {
+			return cmp.Or(err, ErrExists)
+		}
+	}
+	return d.set(tableBegun.key().id(id), value, pebble.Sync)
+}
+
+// Finish records a challenge's transcript, its place in the index and its item,
+// and forgets that it was begun, in one batch that is on the disk when Finish
+// returns; it sets Bytes itself. A probe need not have been begun. A second Finish of a challenge
+// changes nothing: it returns nil for the same transcript, and [ErrExists] for
+// another one or after Abandon.
+func (d *DB) Finish(f report.Finished) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.leave()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.finish(f); err != nil {
+		return fmt.Errorf("finish %v: %w", f.Info.Challenge, err)
+	}
+	return nil
+}
+
+func (d *DB) finish(f report.Finished) error {
+	info := f.Info
+	info.Bytes = uint32(len(f.Transcript))
+	if len(f.Transcript) > challenges.MaxEnvelope {
+		return fmt.Errorf("transcript of %d bytes, limit %d", len(f.Transcript), challenges.MaxEnvelope)
+	}
+	var item []byte
+	if it := f.Item; it != nil {
+		if it.Challenge != info.Challenge || it.Transcript != info.Hash {
+			return errors.New("the item is of another challenge or transcript")
+		}
+		var err error
+		if item, err = encode(it); err != nil {
+			return err
+		}
+	}
+	index, err := encode(&info)
+	if err != nil {
+		return err
+	}
+
+	var ended endedRow
+	switch err := d.load(tableEnded.key().id(info.Challenge), &ended); {
+	case err == nil && ended.Transcript == info.Hash:
+		return nil
+	case err == nil:
+		return ErrExists
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	// The same transcript under two challenges would leave two rows in the index.
+	if found, err := d.has(tableTranscripts.key().id(info.Hash)); err != nil || found {
+		return fmt.Errorf("transcript %v: %w", info.Hash, cmp.Or(err, ErrExists))
+	}
+
+	w := d.batch()
+	w.del(tableBegun.key().id(info.Challenge))
+	w.put(tableEnded.key().id(info.Challenge), raw(challenges.Marshal(&endedRow{Transcript: info.Hash})))
+	w.put(tableTranscripts.key().id(info.Hash), raw(f.Transcript))
+	w.put(tableIndex.key().time(info.At).id(info.Hash), index)
+	if item != nil {
+		w.put(tableItems.key().epoch(info.Epoch).id(info.Provider).id(info.Challenge), item)
+	}
+	return w.commit(pebble.Sync)
+}
+
+// Abandon records, at a Unix time in ns, that a begun challenge will never be
+// judged: it leaves an item with outcome unknown in its epoch, unless it is a
+// probe. The error is [ErrNotFound] if it was not begun and [ErrExists] if it
+// was finished; abandoning twice changes nothing.
+func (d *DB) Abandon(id challenges.Hash, at int64) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.leave()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.abandon(id, at); err != nil {
+		return fmt.Errorf("abandon %v: %w", id, err)
+	}
+	return nil
+}
+
+func (d *DB) abandon(id challenges.Hash, at int64) error {
+	var ended endedRow
+	switch err := d.load(tableEnded.key().id(id), &ended); {
+	case err == nil && ended.Transcript == challenges.Hash{}:
+		return nil
+	case err == nil:
+		return ErrExists
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	var b report.Begun
+	if err := d.load(tableBegun.key().id(id), &b); err != nil {
+		return err
+	}
+	w := d.batch()
+	w.del(tableBegun.key().id(id))
+	w.put(tableEnded.key().id(id), raw(challenges.Marshal(&endedRow{})))
+	w.put(tableAbandoned.key().id(id), raw(challenges.Marshal(&abandonedRow{At: at, Begun: b})))
+	if b.Kind != challenges.Probe {
+		w.put(tableItems.key().epoch(b.Epoch).id(b.Provider).id(id), raw(challenges.Marshal(&report.Item{
+			Challenge: id, Kind: b.Kind, Device: b.Device,
+			Outcome: challenges.Unknown, Reason: ReasonAbandoned, Claim: b.Claim,
+		})))
+	}
+	return w.commit(pebble.Sync)
+}
+
+// Pending lists the challenges that were begun and neither finished nor
+// abandoned, oldest first. After a start, they are what a crash cut short.
+func (d *DB) Pending() ([]report.Pending, error) {
+	return d.challenges(tableBegun, func(k key, value []byte) (b report.Begun, err error) {
+		err = decode(k, value, &b)
+		return b, err
+	})
+}
+
+// Abandoned lists the challenges that were abandoned, those begun first first.
+func (d *DB) Abandoned() ([]report.Pending, error) {
+	return d.challenges(tableAbandoned, func(k key, value []byte) (report.Begun, error) {
+		var r abandonedRow
+		err := decode(k, value, &r)
+		return r.Begun, err
+	})
+}
+
+func (d *DB) challenges(t table, read func(key, []byte) (report.Begun, error)) ([]report.Pending, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	var out []report.Pending
+	err := d.all(t, func(k key, value []byte) error {
+		b, err := read(k, value)
+		out = append(out, report.Pending{ID: k.idAt(1), Begun: b})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(out, func(a, b report.Pending) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	return out, nil
+}

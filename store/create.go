@@ -1,0 +1,182 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// creating is a file that lies in a folder from before Pebble's first file in it
+// until Create is done. A crash in between can leave a database that Pebble
+// itself can no longer open; with this file there, nothing in it is of worth.
+const creating = "CREATING"
+
+// Create makes a database for a node in the folder dir, which may exist. The
+// error is [ErrExists] if a database is there already, whoever's. What a crash in
+// Create left behind counts as none: the next Create starts over.
+func Create(dir string, meta Meta, o Options) (*DB, error) {
+	err := meta.check()
+	var d *DB
+	if err == nil {
+		d, err = o.place(dir).create(meta, o.logger())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create store %s: %w", dir, err)
+	}
+	return d, nil
+}
+
+func (p place) create(meta Meta, log *slog.Logger) (*DB, error) {
+	value, err := encode(&metaRow{Meta: meta})
+	if err != nil {
+		return nil, err
+	}
+	// Look first, so that a running node's folder is ErrExists too; and look again
+	// with the lock, for another Create may have won.
+	switch found, err := p.look(); {
+	case err != nil:
+		return nil, err
+	case found == complete:
+		return nil, ErrExists
+	}
+	if err := p.mkdir(); err != nil {
+		return nil, err
+	}
+	lock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.prepare(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	d, err := p.open(lock, log, pebble.Options{ErrorIfExists: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(d.set(tableMeta.key(), value, pebble.Sync), p.sync(p.dir)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := errors.Join(p.fs.Remove(p.fs.PathJoin(p.dir, creating)), p.sync(p.dir)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.meta = meta
+	return d, nil
+}
+
+// prepare puts the file creating down, and removes what lay beside an older one.
+func (p place) prepare() error {
+	found, err := p.look()
+	switch {
+	case err != nil:
+		return err
+	case found == complete:
+		return ErrExists
+	case found == unfinished:
+		return p.wipe()
+	}
+	f, err := p.fs.Create(p.fs.PathJoin(p.dir, creating), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), p.sync(p.dir))
+}
+
+// wipe removes Pebble's files, and no others.
+func (p place) wipe() error {
+	names, err := p.fs.List(p.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		switch {
+		case strings.HasPrefix(n, "MANIFEST-"), strings.HasPrefix(n, "OPTIONS-"), strings.HasPrefix(n, "marker."),
+			strings.HasSuffix(n, ".log"), strings.HasSuffix(n, ".sst"), strings.HasSuffix(n, ".dbtmp"):
+			if err := p.fs.Remove(p.fs.PathJoin(p.dir, n)); err != nil {
+				return err
+			}
+		}
+	}
+	return p.sync(p.dir)
+}
+
+// place is a folder of a file system.
+type place struct {
+	fs  vfs.FS
+	dir string
+}
+
+// found is what lies in a folder.
+type found int
+
+const (
+	absent found = iota
+	unfinished
+	complete
+)
+
+func (p place) look() (found, error) {
+	names, err := p.fs.List(p.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent, nil
+	case err != nil:
+		return 0, err
+	}
+	if slices.Contains(names, creating) {
+		return unfinished, nil
+	}
+	desc, err := pebble.Peek(p.dir, p.fs)
+	if err != nil || !desc.Exists {
+		return absent, err
+	}
+	return complete, nil
+}
+
+// lock keeps other processes, and other databases of this one, out.
+func (p place) lock() (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(p.dir, p.fs)
+	if err != nil {
+		return nil, fmt.Errorf("lock (is a node running on it?): %w", err)
+	}
+	return lock, nil
+}
+
+func (p place) sync(dir string) error {
+	f, err := p.fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// mkdir creates the folder, for its owner only, since secrets of running
+// challenges lie in it, and syncs every folder that got a new entry.
+func (p place) mkdir() error {
+	var parents []string
+	for d := p.dir; ; d = p.fs.PathDir(d) {
+		if _, err := p.fs.Stat(d); err == nil {
+			break
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if p.fs.PathDir(d) == d {
+			break
+		}
+		parents = append(parents, p.fs.PathDir(d))
+	}
+	if err := p.fs.MkdirAll(p.dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range parents {
+		if err := p.sync(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}

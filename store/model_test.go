@@ -1,0 +1,150 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/store"
+)
+
+// fate is what the model knows of a challenge; the zero value, nothing.
+type fate struct {
+	begun, abandoned bool
+	transcript       challenges.Hash
+}
+
+// TestModel compares random lives of a few challenges, with crashes, to a map.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		mem := vfs.NewCrashableMem()
+		d, err := store.Create("db", meta(), store.Options{FS: mem})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer func() { _ = d.Close() }()
+		model := make(map[byte]fate)
+		ids := rapid.ByteRange(0, 4)
+		want := func(rt *rapid.T, err, want error) {
+			if !errors.Is(err, want) {
+				rt.Fatalf("error %v, want %v", err, want)
+			}
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"begin": func(rt *rapid.T) {
+				n := ids.Draw(rt, "id")
+				err := d.Begin(hash(n), begun(n))
+				if model[n] != (fate{}) {
+					want(rt, err, store.ErrExists)
+					return
+				}
+				want(rt, err, nil)
+				model[n] = fate{begun: true}
+			},
+			"finish": func(rt *rapid.T) {
+				n := ids.Draw(rt, "id")
+				f := finished(n, 10)
+				f.Info.Hash = hash(n + 10*rapid.ByteRange(1, 2).Draw(rt, "transcript"))
+				f.Item.Transcript = f.Info.Hash
+				err := d.Finish(f)
+				m := model[n]
+				switch {
+				case m.transcript == f.Info.Hash:
+					want(rt, err, nil)
+				case m.abandoned, m.transcript != challenges.Hash{}:
+					want(rt, err, store.ErrExists)
+				default:
+					want(rt, err, nil)
+					model[n] = fate{transcript: f.Info.Hash}
+				}
+			},
+			"abandon": func(rt *rapid.T) {
+				n := ids.Draw(rt, "id")
+				err := d.Abandon(hash(n), 1)
+				switch m := model[n]; {
+				case m.abandoned:
+					want(rt, err, nil)
+				case m.begun:
+					want(rt, err, nil)
+					model[n] = fate{abandoned: true}
+				case m.transcript != challenges.Hash{}:
+					want(rt, err, store.ErrExists)
+				default:
+					want(rt, err, store.ErrNotFound)
+				}
+			},
+			"crash": func(rt *rapid.T) {
+				next := mem.CrashClone(vfs.CrashCloneCfg{})
+				_ = d.Close()
+				mem = next
+				if d, err = store.Open("db", store.Options{FS: mem}); err != nil {
+					rt.Fatal(err)
+				}
+			},
+			"": func(rt *rapid.T) { compare(rt, d, model) },
+		})
+	})
+}
+
+func compare(rt *rapid.T, d *store.DB, model map[byte]fate) {
+	var pending, abandoned, transcripts, items []byte
+	collect := func(list *[]byte, ids []report.Pending, err error) {
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, p := range ids {
+			*list = append(*list, p.ID[0])
+		}
+	}
+	all, err := d.Pending()
+	collect(&pending, all, err)
+	all, err = d.Abandoned()
+	collect(&abandoned, all, err)
+	infos, err := d.Transcripts(report.Query{})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	for _, i := range infos {
+		transcripts = append(transcripts, i.Challenge[0])
+		if model[i.Challenge[0]].transcript != i.Hash {
+			rt.Fatalf("challenge %d: transcript %v", i.Challenge[0], i.Hash)
+		}
+		if _, err := d.Transcript(i.Hash); err != nil {
+			rt.Fatal(err)
+		}
+	}
+	records, err := d.EpochRecords(3)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	for _, r := range records {
+		for _, it := range r.Items {
+			items = append(items, it.Challenge[0])
+		}
+	}
+	var wantPending, wantAbandoned, wantTranscripts []byte
+	for n := range byte(5) {
+		switch m := model[n]; {
+		case m.begun:
+			wantPending = append(wantPending, n)
+		case m.abandoned:
+			wantAbandoned = append(wantAbandoned, n)
+		case m.transcript != challenges.Hash{}:
+			wantTranscripts = append(wantTranscripts, n)
+		}
+	}
+	slices.Sort(transcripts)
+	slices.Sort(items)
+	wantItems := slices.Concat(wantAbandoned, wantTranscripts)
+	slices.Sort(wantItems)
+	if !bytes.Equal(pending, wantPending) || !bytes.Equal(abandoned, wantAbandoned) ||
+		!bytes.Equal(transcripts, wantTranscripts) || !bytes.Equal(items, wantItems) {
+		rt.Fatalf("pending %v, abandoned %v, transcripts %v, items %v; model %+v", pending, abandoned, transcripts, items, model)
+	}
+}
