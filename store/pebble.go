@@ -15,7 +15,7 @@ import (
 func (p place) open(lock *pebble.Lock, log *slog.Logger, extra pebble.Options) (*DB, error) {
 	d := &DB{lock: lock, log: log}
 	o := extra
-	o.FS, o.Lock = walFS{p.fs, d.broken}, lock
+	o.FS, o.Lock = diskFS{p.fs, d.broken}, lock
 	// Several nodes share a process in the devnet: keep each small.
 	o.CacheSize = 8 << 20
 	o.MemTableSize = 4 << 20
