@@ -50,12 +50,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	usage := func(_ *cobra.Command, err error) error {
-		return hinted{usageError{err}, "assay --help and assay COMMAND --help show what there is"}
-	}
-	root.SetFlagErrorFunc(usage)
 	root.AddCommand(devnetCommand(), transcriptsCommand(), verifyCommand())
+	ran := false
+	wrap(root, &ran)
 	err := root.ExecuteContext(ctx)
+	if err != nil && !ran {
+		// Whatever stops a command before it runs is a line that makes no sense.
+		var h hinted
+		if !errors.As(err, &h) {
+			h.hint = "assay --help and assay COMMAND --help show what there is"
+		}
+		err = hinted{usageError{err}, h.hint}
+	}
 	var code exit
 	switch {
 	case err == nil:
@@ -73,6 +79,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	return 1
+}
+
+// wrap notes whether any command got to run.
+func wrap(cmd *cobra.Command, ran *bool) {
+	if inner := cmd.RunE; inner != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*ran = true
+			return inner(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		wrap(c, ran)
+	}
 }
 
 // usageError is a command line that makes no sense.
