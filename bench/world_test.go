@@ -170,7 +170,7 @@ func (w *world) agent(i int, device gpu.Device, decorate func(prover.Network) pr
 // run lets every checker check all providers for whole epochs, then ends them.
 func (w *world) run(epochs int, decorate func(checker.Network) checker.Network) {
 	w.t.Helper()
-	ctx, cancel := context.WithDeadline(w.t.Context(), w.registry.Clock().Start(uint64(epochs)))
+	ctx, cancel := context.WithDeadline(w.t.Context(), w.registry.Clock().Start(uint64(epochs)).Add(-time.Millisecond))
 	defer cancel()
 	done := make(chan error, len(w.checkers))
 	for _, s := range w.checkers {
