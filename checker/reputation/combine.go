@@ -8,6 +8,7 @@
 package reputation
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -51,16 +52,25 @@ const (
 )
 
 // Combine merges the observations of one provider in one epoch. Observers that
-// the registry does not know, other epochs, other providers and second
-// observations of a checker are left out. The order of seen does not matter.
+// the registry does not know, other epochs and other providers are left out. Of
+// a checker that made two different ones, the one whose encoding sorts first
+// counts, so that the order of seen does not matter.
 func Combine(r *committee.Registry, epoch uint64, provider challenges.NodeID, seen []Seen) Aggregate {
 	a := Aggregate{Epoch: epoch, Provider: provider}
 	seen = slices.Clone(seen)
-	slices.SortStableFunc(seen, func(x, y Seen) int { return x.Checker.Compare(y.Checker) })
+	slices.SortFunc(seen, func(x, y Seen) int {
+		if c := x.Checker.Compare(y.Checker); c != 0 {
+			return c
+		}
+		return bytes.Compare(challenges.Marshal(&x.Observation), challenges.Marshal(&y.Observation))
+	})
 	votes := make([][]challenges.Outcome, 0, r.Params.Slices())
-	for i, s := range seen {
+	for _, s := range seen {
 		o := s.Observation
-		if o.Epoch != epoch || o.Provider != provider || r.Index(s.Checker) < 0 || (i > 0 && seen[i-1].Checker == s.Checker) {
+		if o.Epoch != epoch || o.Provider != provider || r.Index(s.Checker) < 0 {
+			continue
+		}
+		if n := len(a.Observers); n > 0 && a.Observers[n-1].Checker == s.Checker {
 			continue
 		}
 		a.Simulated = a.Simulated || o.Simulated

@@ -20,7 +20,6 @@ type Report struct {
 	Checkers     []CheckerRow  `json:"checkers"`
 	Providers    []ProviderRow `json:"providers"`
 	Expectations []Expectation `json:"expectations"`
-	notes        []string      // for people
 	dir          string
 }
 
