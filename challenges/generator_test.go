@@ -55,14 +55,16 @@ func TestGeneratorPublishedVectors(t *testing.T) {
 		want string
 	}{
 		{
-			"TC1, key all zero", Hash{},
+			"TC1, key all zero",
+			Hash{},
 			"3e00ef2f895f40d67f5bb8e81f09a5a12c840ec3ce9a7f3b181be188ef711a1e" +
 				"984ce172b9216f419f445367456d5619314a42a3da86b001387bfdb80e0cfe42" +
 				"d2aefa0deaa5c151bf0adb6c01f2a5adc0fd581259f9a2aadcf20f8fd566a26b" +
 				"5032ec38bbc5da98ee0c6f568b872a65a08abf251deb21bb4b56e5d8821e68aa",
 		},
 		{
-			"TC2, one bit in the key", Hash{1},
+			"TC2, one bit in the key",
+			Hash{1},
 			"cf5ee9a0494aa9613e05d5ed725b804b12f4a465ee635acc3a311de8740489ea" +
 				"289d04f43c7518db56eb4433e498a1238cd8464d3763ddbb9222ee3bd8fae3c8",
 		},

@@ -82,12 +82,18 @@ func (p *player) root(r int) []byte {
 	return NewRoot(r, t.Root(), key, time.Duration(r+1)*p.round)
 }
 
-// Product is the whole of C, entry by entry: slow and plainly right.
+// Product is the whole of C: each row of A with each column of B.
 func Product(key *Hash, s Shape) []int32 {
-	row, col := make([]byte, s.K), make([]byte, s.K)
-	c := make([]int32, s.Entries())
-	for i := range c {
-		c[i] = s.Entry(key, uint32(i), row, col)
+	cols := make([]byte, s.N*s.K)
+	for j := range s.N {
+		s.ColB(key, j, cols[j*s.K:])
+	}
+	row, c := make([]byte, s.K), make([]int32, 0, s.Entries())
+	for i := range s.M {
+		s.RowA(key, i, row)
+		for j := range s.N {
+			c = append(c, Dot(row, cols[j*s.K:][:s.K]))
+		}
 	}
 	return c
 }

@@ -170,7 +170,11 @@ func fieldsOf(m any) (out []string) {
 func TestVectorsGenerator(t *testing.T) {
 	var made []generatorVector
 	for _, v := range []generatorVector{
-		{}, {Counter: 1}, {Matrix: matrixB}, {Key: Hash{1}}, {Key: Hash{1, 2, 3}, Matrix: matrixB, Counter: 1<<32 - 1},
+		{},
+		{Counter: 1},
+		{Matrix: matrixB},
+		{Key: Hash{1}},
+		{Key: Hash{1, 2, 3}, Matrix: matrixB, Counter: 1<<32 - 1},
 		{Key: Hash{0xff}, Counter: 1 << 32},
 	} {
 		v.Out = make([]byte, 2*blockBytes)
