@@ -159,7 +159,7 @@ func (c *Challenge) ProbeParams() (ProbeParams, error) {
 func OpenChallenge(e Envelope, network Hash) (Challenge, error) {
 	payload, err := e.Open(network, KindChallenge)
 	if err != nil {
-		return Challenge{}, &ClauseError{ClauseSignature, err}
+		return Challenge{}, &ClauseError{clauseOfOpen(err), err}
 	}
 	var c Challenge
 	if err := Unmarshal(payload, &c); err != nil {

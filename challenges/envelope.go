@@ -83,6 +83,17 @@ func (e Envelope) Open(network Hash, kind string) ([]byte, error) {
 	return e.Payload, nil
 }
 
+// clauseOfOpen is the clause that an error of Open is about.
+func clauseOfOpen(err error) string {
+	switch {
+	case errors.Is(err, ErrNetwork), errors.Is(err, ErrKind):
+		return ClauseNetwork
+	case errors.Is(err, ErrKey):
+		return ClauseKey
+	}
+	return ClauseSignature
+}
+
 // ID is the object id: BLAKE3 over kind, signer and payload. The signature is
 // left out, so that re-signing makes no second object.
 func (e Envelope) ID() Hash {
@@ -111,7 +122,8 @@ func (e *Envelope) Check() error {
 // bytes. It does not verify: see [Envelope.Open].
 func DecodeEnvelope(data []byte) (Envelope, error) {
 	if len(data) > MaxEnvelope {
-		return Envelope{}, fmt.Errorf("envelope of %d bytes, limit %d", len(data), MaxEnvelope)
+		// SPEC: E5. An encoded envelope MUST NOT exceed 8 MiB.
+		return Envelope{}, breach(ClauseSize, "envelope of %d bytes, limit %d", len(data), MaxEnvelope)
 	}
 	var e Envelope
 	if err := Unmarshal(data, &e); err != nil {

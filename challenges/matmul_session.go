@@ -16,6 +16,9 @@ type matmulScript struct {
 	row    MatmulProfile
 	secret Secret
 
+	deadline time.Duration // of the whole challenge
+	attached bool          // the bulk stream was opened
+
 	rounds []matmulRound // one for each root received
 	opened int           // rounds whose openings are complete and right
 	buf    []byte        // parts of the opening of round `opened`
@@ -39,7 +42,7 @@ type matmulRound struct {
 func newMatmulScript(id Hash, device string, p MatmulParams, secret Secret) *matmulScript {
 	row, _ := LookupMatmul(p.Profile)
 	return &matmulScript{
-		id: id, device: device, params: p, row: row, secret: secret,
+		id: id, device: device, params: p, row: row, secret: secret, deadline: row.Deadline(p.Claim, p.RTT),
 		rowBuf: make([]byte, row.Shape.K), colBuf: make([]byte, row.Shape.K),
 	}
 }
@@ -61,7 +64,8 @@ func (m *matmulScript) bad(clause string, at time.Duration) ([]Out, bool) {
 }
 
 func (m *matmulScript) sent(stream uint8, _ []byte, at time.Duration) {
-	if stream != StreamControl {
+	if stream == StreamBulk {
+		m.attached = true
 		return
 	}
 	for i := range m.rounds {
@@ -141,6 +145,10 @@ func (m *matmulScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 	if peekType(body) != typeOpening || Unmarshal(body, &f) != nil {
 		return m.bad(ClauseSequence, at)
 	}
+	// SPEC: S3. No opening comes before the bulk stream was opened.
+	if !m.attached {
+		return m.bad(ClauseSent, at)
+	}
 	// SPEC: M4. Openings come in round order, their parts in order.
 	if m.opened >= len(m.rounds) || int64(f.Round) != int64(m.opened) || f.Part != m.part {
 		return m.bad(ClauseShape, at)
@@ -176,7 +184,7 @@ func (m *matmulScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 	m.opened++
 	m.buf, m.part = m.buf[:0], 0
 	if m.result && m.opened == m.row.Rounds {
-		m.time(Pass)
+		m.time(Pass, m.row.Rounds, at)
 		return nil, true
 	}
 	return nil, false
@@ -197,7 +205,7 @@ func (m *matmulScript) finish(body []byte, at time.Duration) ([]Out, bool) {
 	if m.opened < m.row.Rounds {
 		return nil, false
 	}
-	m.time(Pass)
+	m.time(Pass, m.row.Rounds, at)
 	return nil, true
 }
 
@@ -207,10 +215,11 @@ func (m *matmulScript) end(cause Cause, at time.Duration) {
 		return
 	}
 	// SPEC: M9. At the deadline a run that answered everything it was asked, and is
-	// still in step with only rounds left, is late, not withheld: its rounds give a
-	// bound.
-	if n := len(m.rounds); cause == EndTimeout && n > 0 && n < m.row.Rounds && !m.owes(at) && m.inStep(at) {
-		m.time(Late)
+	// still in step with only rounds left, is late, not withheld: the rounds that
+	// were opened give a bound. A root alone shows no work.
+	late := cause == EndTimeout && at >= m.deadline && m.opened > 0 && len(m.rounds) < m.row.Rounds
+	if late && !m.owes(at) && m.inStep(at) {
+		m.time(Late, m.opened, at)
 		return
 	}
 	m.bad(ClauseSilence, at)
@@ -218,8 +227,9 @@ func (m *matmulScript) end(cause Cause, at time.Duration) {
 
 // owes reports that an opening was asked for so long ago that it is withheld.
 func (m *matmulScript) owes(at time.Duration) bool {
+	wait := min(m.row.OpenWait, m.deadline/4)
 	for _, r := range m.rounds[m.opened:] {
-		if r.out >= 0 && at-r.out >= m.row.OpenWait {
+		if r.out >= 0 && at-r.out >= wait {
 			return true
 		}
 	}
@@ -230,5 +240,5 @@ func (m *matmulScript) owes(at time.Duration) bool {
 // the roots before it took on average. A run that fell silent is not slow.
 func (m *matmulScript) inStep(at time.Duration) bool {
 	last := m.rounds[len(m.rounds)-1].in
-	return at-last <= 2*last/time.Duration(len(m.rounds))+m.row.OpenWait
+	return at-last <= 2*last/time.Duration(len(m.rounds))+min(m.row.OpenWait, m.deadline/4)
 }

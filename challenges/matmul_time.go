@@ -2,10 +2,10 @@ package challenges
 
 import "time"
 
-// time sets the verdict of a run whose arithmetic is right so far: the bounds on
-// its rate, and whether it is late. Every duration in it is the checker's word.
-func (m *matmulScript) time(outcome Outcome) {
-	n := len(m.rounds)
+// time sets the verdict of a run at time at, whose first n rounds are opened and
+// right: the bounds on its rate, and whether it is late. Every duration in it is
+// the checker's word.
+func (m *matmulScript) time(outcome Outcome, n int, at time.Duration) {
 	last := m.rounds[n-1]
 	ops := m.row.Shape.Ops()
 	elapsed := last.in
@@ -22,7 +22,9 @@ func (m *matmulScript) time(outcome Outcome) {
 	// the run measured itself: no figure, and late becomes unknown.
 	var lag time.Duration
 	for _, r := range m.rounds {
-		if r.out >= 0 {
+		if r.out < 0 {
+			lag += at - r.in // never answered
+		} else {
 			lag += r.out - r.in
 		}
 	}
@@ -32,7 +34,7 @@ func (m *matmulScript) time(outcome Outcome) {
 	// A run shorter than MinRTTs round trips gives no figure.
 	if !ours && elapsed >= time.Duration(m.row.MinRTTs)*m.params.RTT {
 		v.OpsLower = rate(uint64(n)*ops, elapsed)
-		v.OpsBest = m.best(ops)
+		v.OpsBest = m.best(n, ops)
 	}
 
 	// SPEC: M9. The mark late alone gives the benefit of min(RTT, Doubt %).
@@ -49,17 +51,15 @@ func (m *matmulScript) time(outcome Outcome) {
 	m.v = v
 }
 
-// best is the best bound over an interval of at least half of the rounds: rounds
+// best is the best bound over an interval, within the first n rounds, of at least
+// half of the run: rounds
 // i+W+1 to j were all computed between sending pos_i and receiving root_j, since
 // each key needs the positions W rounds before.
-func (m *matmulScript) best(ops uint64) uint64 {
+func (m *matmulScript) best(n int, ops uint64) uint64 {
 	var best uint64
 	w := int(m.params.Window)
-	for i, from := range m.rounds {
-		if from.out < 0 {
-			continue
-		}
-		for j := i + max(m.row.Rounds/2, w+1); j < len(m.rounds); j++ {
+	for i, from := range m.rounds[:n] {
+		for j := i + max(m.row.Rounds/2, w+1); j < n; j++ {
 			best = max(best, rate(uint64(j-i-w)*ops, m.rounds[j].in-from.out))
 		}
 	}

@@ -72,7 +72,8 @@ func OpenOffer(e Envelope, network Hash) (Offer, error) {
 		return Offer{}, err
 	}
 	var o Offer
-	return o, Unmarshal(payload, &o)
+	err = Unmarshal(payload, &o)
+	return o, err
 }
 
 // Kinds of notices.
@@ -110,5 +111,6 @@ func OpenNotice(e Envelope, network Hash) (Notice, error) {
 		return Notice{}, err
 	}
 	var n Notice
-	return n, Unmarshal(payload, &n)
+	err = Unmarshal(payload, &n)
+	return n, err
 }

@@ -142,6 +142,9 @@ func (s *Session) Start() []Out {
 // further events are ignored.
 func (s *Session) Step(e Event) (send []Out, done bool) {
 	if e.End == EndNone && !e.Out {
+		if e.At > s.challenge.Deadline {
+			return s.step(Event{At: e.At, Stream: e.Stream, End: EndTimeout}, nil)
+		}
 		body := len(e.Frame) - signatureBytes
 		if body < 1 {
 			e = Event{At: e.At, Stream: e.Stream, End: EndMalformed}
@@ -185,6 +188,11 @@ func (s *Session) step(e Event, sig *[64]byte) (send []Out, done bool) {
 		s.waiting[e.Stream] = q[1:]
 		s.script.sent(e.Stream, e.Frame, e.At)
 	default:
+		// SPEC: C4. What comes after the deadline does not count.
+		if e.At > s.challenge.Deadline {
+			s.blame(breach(ClauseDeadline, "an answer at %v, the deadline is %v", e.At, s.challenge.Deadline))
+			return nil, true
+		}
 		entry := signed{input: s.chains[e.Stream].next(e.Frame)}
 		if sig != nil {
 			entry.signature = *sig

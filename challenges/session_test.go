@@ -246,3 +246,52 @@ func TestProbe(t *testing.T) {
 		})
 	}
 }
+
+// TestRootsAloneShowNoWork: roots that were never opened are nothing but 32
+// bytes, however fast they come and whenever the deadline is.
+func TestRootsAloneShowNoWork(t *testing.T) {
+	for _, claim := range []uint64{1e8, 2e9, 1e12} {
+		e, secret := testChallenge(1, claim)
+		s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+		p.round = 100 * time.Microsecond
+		p.rounds = p.row.Rounds - 1
+		p.open = func(int, []byte) any { return nil }
+		if v := play(t, s, p).Verdict(); v.Outcome != Withheld || v.OpsLower != 0 || v.OpsBest != 0 {
+			t.Errorf("claim %d: %+v", claim, v)
+		}
+		replays(t, s)
+	}
+}
+
+// TestOnlyOpenedRoundsCount: at the deadline, rounds whose openings are still on
+// their way are no part of the bound.
+func TestOnlyOpenedRoundsCount(t *testing.T) {
+	e, secret := testChallenge(1, 1e8)
+	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+	p.round = s.Challenge().Deadline / 9 // eight rounds fit
+	p.rounds = 8
+	p.open = func(r int, o []byte) any {
+		if r == 7 {
+			return nil // asked for less than OpenWait before the deadline
+		}
+		return NewOpening(r, FrameHash(newPositions(r, UnpackPositions(p.packed[r]))), o)
+	}
+	v := play(t, s, p).Verdict()
+	want := rate(7*p.row.Shape.Ops(), 7*p.round)
+	if v.Outcome != Late || v.OpsLower > want || v.OpsLower < want*99/100 {
+		t.Errorf("%+v, want late with about %d ops/s", v, want)
+	}
+	replays(t, s)
+}
+
+// TestEarlyTimeoutIsNoDeadline: a checker that gives up early records a cut, not
+// a slow provider.
+func TestEarlyTimeoutIsNoDeadline(t *testing.T) {
+	e, secret := testChallenge(1, 1e8)
+	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+	p.rounds = 8
+	s.challenge.Deadline = 8*p.round + time.Millisecond // what play waits for
+	if v := play(t, s, p).Verdict(); v.Outcome != Withheld || v.Clause != ClauseSilence {
+		t.Errorf("%+v", v)
+	}
+}

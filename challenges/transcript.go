@@ -116,7 +116,7 @@ func Replay(t Transcript) (Verdict, error) {
 func OpenTranscript(e Envelope) (Transcript, Challenge, error) {
 	payload, err := e.Open(e.Network, KindTranscript)
 	if err != nil {
-		return Transcript{}, Challenge{}, &ClauseError{ClauseSignature, err}
+		return Transcript{}, Challenge{}, &ClauseError{clauseOfOpen(err), err}
 	}
 	var t Transcript
 	if err := Unmarshal(payload, &t); err != nil {

@@ -39,14 +39,14 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 		relayed = relayed || conn.Relayed()
 	}
 	// The deadline counts from the challenge, not from the dial.
-	ctx, cancel = context.WithTimeout(parent, s.Challenge().Deadline)
+	d.start = time.Now()
+	ctx, cancel = context.WithDeadline(parent, d.start.Add(s.Challenge().Deadline))
 	defer cancel()
 
 	arrivals := make(chan arrival, 16)
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	defer cancel() // ends the readers before the wait for them
-	d.start = time.Now()
 	if err := d.conns[0].Send(ctx, challenge); err != nil {
 		d.end(0, d.cause(err))
 		return relayed

@@ -36,8 +36,10 @@ func New(api string) (*Client, error) {
 }
 
 // Status reads the checker's status.
-func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	return s, c.json(ctx, "/v1/status", &s)
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.json(ctx, "/v1/status", &s)
+	return s, err
 }
 
 // Registry reads the network's registry. Whether it is the right one is for the

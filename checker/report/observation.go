@@ -85,5 +85,6 @@ func OpenObservation(e challenges.Envelope, network challenges.Hash) (Observatio
 		return Observation{}, err
 	}
 	var o Observation
-	return o, challenges.Unmarshal(payload, &o)
+	err = challenges.Unmarshal(payload, &o)
+	return o, err
 }

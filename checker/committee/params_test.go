@@ -1,0 +1,90 @@
+package committee
+
+import (
+	"testing"
+	"time"
+)
+
+func TestParamsOfBothNetworksAreValid(t *testing.T) {
+	for name, p := range map[string]Params{"standard": Standard(), "devnet": Devnet()} {
+		if err := p.Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := time.Duration(p.Slices()) * p.ProbeEvery; got != p.Epoch {
+			t.Errorf("%s: %d slices of %v make %v, epoch is %v", name, p.Slices(), p.ProbeEvery, got, p.Epoch)
+		}
+	}
+}
+
+// What decides a verdict on a provider must not change between the networks:
+// the devnet scales durations only.
+func TestDevnetScalesDurationsOnly(t *testing.T) {
+	s, d := Standard(), Devnet()
+	if s.BelowFigures != d.BelowFigures || s.BelowCheckers != d.BelowCheckers || s.BelowPercent != d.BelowPercent ||
+		s.RefusalPermille != d.RefusalPermille || s.DispersionPermille != d.DispersionPermille || s.Profile != d.Profile {
+		t.Errorf("thresholds differ: %+v and %+v", s, d)
+	}
+	for name, pair := range map[string][2]time.Duration{
+		"repair prior": {s.RepairPrior, d.RepairPrior},
+		"episode gap":  {s.EpisodeGap, d.EpisodeGap},
+		"lower from":   {s.LowerFrom, d.LowerFrom},
+	} {
+		if pair[0]*d.Epoch != pair[1]*s.Epoch {
+			t.Errorf("%s: %v of %v, and %v of %v", name, pair[0], s.Epoch, pair[1], d.Epoch)
+		}
+	}
+}
+
+func TestParamsCheck(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Params)
+		ok     bool
+	}{
+		{"unchanged", func(*Params) {}, true},
+		{"shortest epoch", func(p *Params) { p.Epoch, p.ProbeEvery, p.MinSlot = time.Second, 500*time.Millisecond, time.Second }, true},
+		{"epoch too short", func(p *Params) {
+			p.Epoch, p.ProbeEvery, p.MinSlot = time.Second-2, 500*time.Millisecond-1, time.Millisecond
+		}, false},
+		{"longest epoch", func(p *Params) { p.Epoch, p.ProbeEvery = 24*time.Hour, 10*time.Minute }, true},
+		{"epoch too long", func(p *Params) { p.Epoch, p.ProbeEvery = 24*time.Hour+10*time.Minute, 10*time.Minute }, false},
+		{"epoch zero", func(p *Params) { p.Epoch = 0 }, false},
+		{"epoch negative", func(p *Params) { p.Epoch = -p.Epoch }, false},
+		{"probes too dense", func(p *Params) { p.ProbeEvery = 9 * time.Millisecond }, false},
+		{"probes never", func(p *Params) { p.ProbeEvery = 0 }, false},
+		{"probes negative", func(p *Params) { p.ProbeEvery = -p.ProbeEvery }, false},
+		{"probes do not divide the epoch", func(p *Params) { p.ProbeEvery = 7 * time.Second }, false},
+		{"probes rarer than epochs", func(p *Params) { p.ProbeEvery = 2 * p.Epoch }, false},
+		{"1024 slices", func(p *Params) { p.Epoch, p.ProbeEvery = 1024*time.Second, time.Second }, true},
+		{"1025 slices", func(p *Params) { p.Epoch, p.ProbeEvery = 1025*time.Second, time.Second }, false},
+		{"no slot", func(p *Params) { p.MinSlot = 0 }, false},
+		{"slot negative", func(p *Params) { p.MinSlot = -1 }, false},
+		{"slot is the epoch", func(p *Params) { p.MinSlot = p.Epoch }, true},
+		{"slot over the epoch", func(p *Params) { p.MinSlot = p.Epoch + 1 }, false},
+		{"no pings", func(p *Params) { p.Pings = 0 }, false},
+		{"one ping", func(p *Params) { p.Pings = 1 }, true},
+		{"eight pings", func(p *Params) { p.Pings = 8 }, true},
+		{"nine pings", func(p *Params) { p.Pings = 9 }, false},
+		{"unknown profile", func(p *Params) { p.Profile = 999 }, false},
+		{"no figures", func(p *Params) { p.BelowFigures = 0 }, false},
+		{"no checkers for figures", func(p *Params) { p.BelowCheckers = 0 }, false},
+		{"below 0 %", func(p *Params) { p.BelowPercent = 0 }, false},
+		{"below 100 %", func(p *Params) { p.BelowPercent = 100 }, false},
+		{"below 99 %", func(p *Params) { p.BelowPercent = 99 }, true},
+		{"all refusals allowed", func(p *Params) { p.RefusalPermille = 1000 }, false},
+		{"no refusals allowed", func(p *Params) { p.RefusalPermille = 0 }, true},
+		{"no repair time", func(p *Params) { p.RepairPrior = 0 }, false},
+		{"dispersion under Poisson's", func(p *Params) { p.DispersionPermille = 999 }, false},
+		{"no episode gap", func(p *Params) { p.EpisodeGap = 0 }, false},
+		{"bound from nothing", func(p *Params) { p.LowerFrom = 0 }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := Standard()
+			tt.change(&p)
+			if err := p.Check(); (err == nil) != tt.ok {
+				t.Errorf("Check: %v, want ok %v", err, tt.ok)
+			}
+		})
+	}
+}

@@ -1,0 +1,123 @@
+package committee
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/challenges"
+)
+
+func testTargets(n int) []Target {
+	var out []Target
+	for i := range n {
+		out = append(out, Target{Provider: testID(100 + i/2), Device: fmt.Sprint("gpu", i%2)})
+	}
+	return out
+}
+
+// One device must never be asked by two checkers at once, also not across the
+// border of two epochs: the gaps between its challenges are at least a slot.
+func TestPlanKeepsCheckersApart(t *testing.T) {
+	targets := testTargets(4)
+	for _, params := range []Params{Standard(), Devnet()} {
+		open := int(params.Epoch / params.MinSlot)
+		for n := 1; n <= 20; n++ {
+			r := testRegistry(n, params)
+			all := make(map[Target][]time.Duration)
+			for epoch := range uint64(n + 2) {
+				count := make(map[Target]int)
+				for _, m := range r.Checkers {
+					for _, a := range Plan(r, m.ID, epoch, targets) {
+						tg := Target{a.Provider, a.Device}
+						if a.Epoch != epoch || a.Kind != challenges.Matmul || a.At < 0 || a.At >= params.Epoch {
+							t.Fatalf("%d checkers, epoch %d: %+v", n, epoch, a)
+						}
+						count[tg]++
+						all[tg] = append(all[tg], time.Duration(epoch)*params.Epoch+a.At)
+					}
+				}
+				for _, tg := range targets {
+					if want := min(n, open); count[tg] != want {
+						t.Fatalf("%d checkers, epoch %d: %d challenges of %s, want %d", n, epoch, count[tg], tg.Device, want)
+					}
+				}
+			}
+			for tg, at := range all {
+				slices.Sort(at)
+				for i := 1; i < len(at); i++ {
+					if gap := at[i] - at[i-1]; gap < params.MinSlot {
+						t.Fatalf("%d checkers: %s asked at %v and %v, %v apart, slot is %v", n, tg.Device, at[i-1], at[i], gap, params.MinSlot)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Nobody may be able to keep a checker from a device for good.
+func TestPlanGivesEveryCheckerEveryDevice(t *testing.T) {
+	targets := testTargets(6)
+	for n := 1; n <= 20; n++ {
+		r := testRegistry(n, Devnet())
+		const first = 1000
+		for _, m := range r.Checkers {
+			met := make(map[Target]int)
+			for epoch := uint64(first); epoch < first+uint64(n); epoch++ {
+				for _, a := range Plan(r, m.ID, epoch, targets) {
+					met[Target{a.Provider, a.Device}]++
+				}
+			}
+			want := min(n, int(r.Params.Epoch/r.Params.MinSlot))
+			for _, tg := range targets {
+				if met[tg] != want {
+					t.Fatalf("%d checkers: one met %s %d times in %d epochs, want %d", n, tg.Device, met[tg], n, want)
+				}
+			}
+		}
+	}
+}
+
+func TestPlanOfAStrangerIsEmpty(t *testing.T) {
+	if got := Plan(testRegistry(3, Standard()), testID(9), 0, testTargets(4)); len(got) != 0 {
+		t.Errorf("%d challenges", len(got))
+	}
+}
+
+// Two nodes that know the same targets, learned in any order, plan the same; a
+// node that knows more targets plans the common ones the same.
+func TestPlanIsPure(t *testing.T) {
+	r := testRegistry(9, Standard())
+	rapid.Check(t, func(t *rapid.T) {
+		checker := testID(rapid.IntRange(0, 8).Draw(t, "checker"))
+		epoch := rapid.Uint64Range(0, 1<<40).Draw(t, "epoch")
+		targets := testTargets(rapid.IntRange(0, 12).Draw(t, "targets"))
+		want := Plan(r, checker, epoch, targets)
+
+		shuffled := slices.Clone(targets)
+		rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		rnd.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		if got := Plan(r, checker, epoch, shuffled); !reflect.DeepEqual(got, want) {
+			t.Fatalf("plan %v, in another order %v", want, got)
+		}
+		if !slices.IsSortedFunc(want, func(a, b Assignment) int { return int(a.At - b.At) }) {
+			t.Fatalf("plan is not in order of time: %v", want)
+		}
+
+		few := targets[:len(targets)/2]
+		var kept []Assignment
+		for _, a := range want {
+			if slices.Contains(few, Target{a.Provider, a.Device}) {
+				kept = append(kept, a)
+			}
+		}
+		if got := Plan(r, checker, epoch, few); !reflect.DeepEqual(got, kept) {
+			t.Fatalf("plan of fewer targets %v, want %v", got, kept)
+		}
+	})
+}

@@ -1,0 +1,189 @@
+package reputation
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+)
+
+func figures(claim uint64, checkers int, ops ...uint64) (out []Figure) {
+	for i, o := range ops {
+		out = append(out, Figure{Checker: testID(i % checkers), Ops: o, Claim: claim})
+	}
+	return out
+}
+
+func TestFlags(t *testing.T) {
+	p := committee.Standard()
+	ten := []Figure{{Checker: testID(1), Ops: 10, Claim: 0}}
+	tests := []struct {
+		name string
+		s    Standing
+		want []string
+	}{
+		{"nothing known", Standing{}, []string{}},
+		{"a proof", Standing{Proofs: []challenges.Hash{{1}}}, []string{FlagWorkIncorrect}},
+		{"five low figures", Standing{Figures: figures(1000, 2, 1, 1, 1, 1, 1)}, []string{}},
+		{"six low figures of one checker", Standing{Figures: figures(1000, 1, 1, 1, 1, 1, 1, 1)}, []string{}},
+		{"six low figures of two", Standing{Figures: figures(1000, 2, 1, 1, 1, 1, 1, 1)}, []string{FlagBelowClaim}},
+		{"five of two, and one without a claim", Standing{Figures: append(figures(1000, 2, 1, 1, 1, 1, 1), ten...)}, []string{}},
+		{"six of one, and another's without a claim", Standing{Figures: append(figures(1000, 1, 1, 1, 1, 1, 1, 1), ten...)}, []string{}},
+		{"median at 92 %", Standing{Figures: figures(1000, 2, 920, 920, 920, 920, 920, 920)}, []string{}},
+		{"median under 92 %", Standing{Figures: figures(1000, 2, 919, 919, 919, 919, 919, 919)}, []string{FlagBelowClaim}},
+		{"middle two average over 92 %", Standing{Figures: figures(1000, 2, 1, 1, 900, 941, 999, 999)}, []string{}},
+		{"middle two average under 92 %", Standing{Figures: figures(1000, 2, 1, 1, 900, 939, 999, 999)}, []string{FlagBelowClaim}},
+		{"three low of seven", Standing{Figures: figures(1000, 2, 1, 1, 1, 930, 999, 999, 999)}, []string{}},
+		{"four low of seven", Standing{Figures: figures(1000, 2, 1, 1, 1, 910, 999, 999, 999)}, []string{FlagBelowClaim}},
+		{"the order of figures is nothing", Standing{Figures: figures(1000, 2, 999, 1, 930, 1, 999, 1, 999)}, []string{}},
+		{"both", Standing{Proofs: []challenges.Hash{{1}}, Figures: figures(1000, 2, 1, 1, 1, 1, 1, 1)}, []string{FlagWorkIncorrect, FlagBelowClaim}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Flags(&tt.s, &p); !slices.Equal(got, tt.want) {
+				t.Errorf("flags %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// Each figure is held against the claim that it was measured against, so a
+// provider that raises its claim is not flagged for its past.
+func TestBelowClaimUsesEachFiguresOwnClaim(t *testing.T) {
+	p := committee.Standard()
+	s := Standing{Claim: 2000, Figures: figures(1000, 2, 950, 950, 950, 950, 950, 950)}
+	if got := Flags(&s, &p); len(got) != 0 {
+		t.Errorf("flags %v", got)
+	}
+}
+
+func gpu(o map[challenges.Outcome]uint64) []KindCount {
+	k := KindCount{Kind: challenges.Matmul}
+	for out, n := range o {
+		k.Outcomes[out] = n
+	}
+	return []KindCount{k}
+}
+
+func TestScore(t *testing.T) {
+	p := committee.Standard()
+	reached := []CheckerRate{{Checker: testID(0), Up: 10, Total: 10}}
+	type counts = map[challenges.Outcome]uint64
+	tests := []struct {
+		name string
+		s    Standing
+		want float64
+	}{
+		{"nothing known", Standing{}, 0},
+		{"reached, no pass", Standing{Checkers: reached}, 0},
+		{"passes of probes are none", Standing{Checkers: reached, Kinds: []KindCount{{Kind: challenges.Probe, Outcomes: [8]uint64{challenges.Pass: 5}}}}, 0},
+		{"pass, never probed", Standing{Kinds: gpu(counts{challenges.Pass: 9})}, 0},
+		{"pass", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9})}, 1},
+		{"a proof", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Proofs: []challenges.Hash{{1}}}, 0},
+		{"late", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Late: 1})}, 0.9},
+		{"late and withheld", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 8, challenges.Late: 1, challenges.Withheld: 1})}, 0.8},
+		{"5 % refused", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 95, challenges.Refused: 5})}, 1},
+		{"10 % refused", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 90, challenges.Refused: 10})}, 90.0 / 95},
+		{"10 % refused, half of it neutral", Standing{Checkers: reached, Neutral: 6, Kinds: gpu(counts{challenges.Pass: 90, challenges.Refused: 10})}, 1},
+		{"all refusals neutral", Standing{Checkers: reached, Neutral: 50, Kinds: gpu(counts{challenges.Pass: 50, challenges.Refused: 50})}, 1},
+		{"half reached", Standing{Checkers: []CheckerRate{{Checker: testID(0), Up: 5, Total: 10}}, Kinds: gpu(counts{challenges.Pass: 9})}, 0.5},
+		{"80 % of the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Best: 80, Claim: 100}, 0.8},
+		{"twice the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Best: 200, Claim: 100}, 1},
+		{"claim without a figure", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Claim: 100}, 1},
+		{"unknown", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Unknown: 900})}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := Score(&tt.s, &p); math.Abs(got-tt.want) > 1e-12 {
+				t.Errorf("score %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// Unknown is never good and never bad, whether in a challenge or in a probe.
+func TestUnknownNeverMovesTheScore(t *testing.T) {
+	r := testRegistry(3)
+	rapid.Check(t, func(t *rapid.T) {
+		seen := drawSeen(t, 3, 0)
+		plain, _ := Fold(Standing{}, Combine(r, 0, provider, seen), &r.Params)
+		more := slices.Clone(seen)
+		for i := range more {
+			o := &more[i].Observation
+			o.Items = append(slices.Clone(o.Items), item(900+i, challenges.Unknown, 0, 0))
+			o.Slices = slices.Clone(o.Slices)
+			for len(o.Slices) < r.Params.Slices() {
+				o.Slices = append(o.Slices, byte(challenges.Unknown))
+			}
+		}
+		unsure, _ := Fold(Standing{}, Combine(r, 0, provider, more), &r.Params)
+		if a, b := Score(&plain, &r.Params), Score(&unsure, &r.Params); a != b {
+			t.Fatalf("score %v, with unknowns %v", a, b)
+		}
+		if a, b := Available(&plain, &r.Params), Available(&unsure, &r.Params); (a.Confirmed == nil) != (b.Confirmed == nil) ||
+			(a.Confirmed != nil && *a.Confirmed != *b.Confirmed) {
+			t.Fatal("confirmed availability moved with unknowns")
+		}
+	})
+}
+
+func TestScoreIsAShare(t *testing.T) {
+	r := testRegistry(6)
+	rapid.Check(t, func(t *rapid.T) {
+		var s Standing
+		for e := range uint64(3) {
+			s, _ = Fold(s, Combine(r, e, provider, drawSeen(t, 6, e)), &r.Params)
+		}
+		if got := Score(&s, &r.Params); !(got >= 0 && got <= 1) {
+			t.Fatalf("score %v of %+v", got, s)
+		}
+	})
+}
+
+func TestThroughputAndLevel(t *testing.T) {
+	if got := Throughput(&Standing{}); got != nil {
+		t.Errorf("throughput %d before the first figure", *got)
+	}
+	if got := Throughput(&Standing{Best: 7}); got == nil || *got != 7 {
+		t.Errorf("throughput %v, want 7", got)
+	}
+	if got := LevelOf(&Standing{Best: 7}); got != 0 {
+		t.Errorf("level %v of a simulated device", got)
+	}
+}
+
+func TestAvailability(t *testing.T) {
+	p := committee.Standard()
+	p.LowerFrom = time.Hour
+	rate := func(i int, up, total uint64) CheckerRate {
+		return CheckerRate{Checker: testID(i), Up: up, Total: total}
+	}
+	tests := []struct {
+		name                    string
+		s                       Standing
+		confirmed, reachability *float64
+	}{
+		{"nothing known", Standing{}, nil, nil},
+		{"only uncertain", Standing{Slices: 10, Uncertain: 10}, nil, nil},
+		{"only contested", Standing{Slices: 10, Contested: 4, Uncertain: 6}, nil, nil},
+		{"up", Standing{Slices: 10}, new(1.0), nil},
+		{"a tenth down", Standing{Slices: 20, Uncertain: 6, Contested: 4, Down: 1}, new(0.9), nil},
+		{"all down", Standing{Slices: 10, Down: 10}, new(0.0), nil},
+		{"checkers without a probe", Standing{Checkers: []CheckerRate{rate(0, 0, 0)}}, nil, nil},
+		{"median of two", Standing{Checkers: []CheckerRate{rate(0, 1, 2), rate(1, 2, 2)}}, nil, new(0.75)},
+		{"one liar of three", Standing{Checkers: []CheckerRate{rate(0, 0, 9), rate(1, 9, 10), rate(2, 10, 10)}}, nil, new(0.9)},
+		{"median leaves out who never probed", Standing{Checkers: []CheckerRate{rate(0, 0, 0), rate(1, 1, 1)}}, nil, new(1.0)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := Available(&tt.s, &p)
+			same(t, "confirmed", a.Confirmed, tt.confirmed)
+			same(t, "reachability", a.Reachability, tt.reachability)
+		})
+	}
+}

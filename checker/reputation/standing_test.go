@@ -1,0 +1,61 @@
+package reputation
+
+import (
+	"bytes"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+)
+
+func TestStandingRoundTrip(t *testing.T) {
+	r := testRegistry(6)
+	rapid.Check(t, func(t *rapid.T) {
+		var s Standing
+		for e := range uint64(rapid.IntRange(0, 4).Draw(t, "epochs")) {
+			s, _ = Fold(s, Combine(r, e, provider, drawSeen(t, 6, e)), &r.Params)
+		}
+		data := challenges.Marshal(&s)
+		var got Standing
+		if err := challenges.Unmarshal(data, &got); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(challenges.Marshal(&got), data) || Score(&got, &r.Params) != Score(&s, &r.Params) {
+			t.Fatalf("read %+v, wrote %+v", got, s)
+		}
+		// A node that restarts goes on with what it read.
+		seen := drawSeen(t, 6, 9)
+		a, _ := Fold(s, Combine(r, 9, provider, seen), &r.Params)
+		b, _ := Fold(got, Combine(r, 9, provider, seen), &r.Params)
+		if !bytes.Equal(challenges.Marshal(&a), challenges.Marshal(&b)) {
+			t.Fatalf("after a restart %+v, without %+v", b, a)
+		}
+	})
+}
+
+func FuzzStanding(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(challenges.Marshal(&Standing{}))
+	f.Add(challenges.Marshal(&Standing{
+		Provider: provider, Next: 5, Kinds: gpu(map[challenges.Outcome]uint64{challenges.Pass: 3}),
+		Checkers: []CheckerRate{{Checker: testID(0), Up: 1, Total: 2}}, Figures: figures(100, 2, 90, 91),
+		Best: 91, Claim: 100, Proofs: []challenges.Hash{{1}}, Slices: 50, Down: 1, Possible: 3, Episodes: 1, LastDown: 9,
+	}))
+	p := committee.Devnet()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s Standing
+		if err := challenges.Unmarshal(data, &s); err != nil {
+			return
+		}
+		if !bytes.Equal(challenges.Marshal(&s), data) {
+			t.Fatal("reads what it would not write")
+		}
+		if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs {
+			t.Fatalf("read %d figures, %d proofs", len(s.Figures), len(s.Proofs))
+		}
+		_ = Flags(&s, &p)
+		_ = Score(&s, &p)
+	})
+}

@@ -1,0 +1,106 @@
+package reputation
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/report"
+)
+
+func testID(i int) challenges.NodeID {
+	return challenges.IDOf(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(i + 1)}, ed25519.SeedSize)))
+}
+
+var provider = testID(200)
+
+// testRegistry has the checkers testID(0) to testID(n-1).
+func testRegistry(n int) *committee.Registry {
+	r := &committee.Registry{Name: "test", Genesis: 1, Simulated: true, Params: committee.Devnet()}
+	for i := range n {
+		r.Checkers = append(r.Checkers, committee.Member{ID: testID(i), Name: fmt.Sprint(i)})
+	}
+	slices.SortFunc(r.Checkers, func(a, b committee.Member) int { return a.ID.Compare(b.ID) })
+	return r
+}
+
+// saw is what checker i saw of the provider: a letter a slice, '.' not probed.
+func saw(i int, epoch uint64, slices string, items ...report.Item) Seen {
+	letters := map[rune]challenges.Outcome{'.': 0, 'u': challenges.Pass, 'd': challenges.Unreachable, '?': challenges.Unknown, 'r': challenges.Refused}
+	o := report.Observation{Epoch: epoch, Provider: provider, Items: items}
+	for _, c := range slices {
+		o.Slices = append(o.Slices, byte(letters[c]))
+	}
+	return Seen{Checker: testID(i), Observation: o}
+}
+
+func item(n int, o challenges.Outcome, ops, claim uint64) report.Item {
+	return report.Item{
+		Challenge: challenges.Hash{byte(n >> 8), byte(n)}, Kind: challenges.Matmul, Device: "gpu0", Outcome: o,
+		OpsLower: ops, Claim: claim, Transcript: challenges.Hash{0xf0, byte(n >> 8), byte(n)},
+	}
+}
+
+func refusal(n int, reason string) report.Item {
+	it := item(n, challenges.Refused, 0, 100)
+	it.Reason = reason
+	return it
+}
+
+// drawSeen makes one observation of each of some checkers.
+func drawSeen(t *rapid.T, checkers int, epoch uint64) []Seen {
+	var out []Seen
+	n := 0
+	for i := range checkers {
+		if !rapid.Bool().Draw(t, "took part") {
+			continue
+		}
+		s := saw(i, epoch, rapid.StringMatching(`[.ud?r]{0,10}`).Draw(t, "slices"))
+		for range rapid.IntRange(0, 3).Draw(t, "items") {
+			n++
+			it := item(n, rapid.SampledFrom(challenges.Outcomes()).Draw(t, "outcome"), rapid.Uint64Range(0, 200).Draw(t, "ops"), rapid.Uint64Range(0, 200).Draw(t, "claim"))
+			if it.Outcome == challenges.Refused {
+				it.Reason = rapid.SampledFrom([]string{challenges.ReasonBusy, challenges.ReasonTenant}).Draw(t, "reason")
+			}
+			s.Observation.Items = append(s.Observation.Items, it)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func shuffle(t *rapid.T, seen []Seen) []Seen {
+	seen = slices.Clone(seen)
+	r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "shuffle"), 0))
+	r.Shuffle(len(seen), func(i, j int) { seen[i], seen[j] = seen[j], seen[i] })
+	return seen
+}
+
+// foldAll folds observations given epoch by epoch.
+func foldAll(t *testing.T, r *committee.Registry, epochs ...[]Seen) Standing {
+	t.Helper()
+	var s Standing
+	for e, seen := range epochs {
+		s, _ = Fold(s, Combine(r, uint64(e), provider, seen), &r.Params)
+	}
+	return s
+}
+
+// same compares two figures that may be unknown.
+func same(t *testing.T, name string, got, want *float64) {
+	t.Helper()
+	switch {
+	case got == nil && want == nil:
+	case got == nil || want == nil:
+		t.Errorf("%s: known %v, want known %v", name, got != nil, want != nil)
+	case max(*got-*want, *want-*got) > 1e-6:
+		t.Errorf("%s: %.9f, want %.9f", name, *got, *want)
+	}
+}
