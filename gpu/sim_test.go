@@ -1,0 +1,186 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/gpu/models"
+)
+
+func spec(t *testing.T, name string) models.Spec {
+	t.Helper()
+	s, err := models.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// simulate starts a job on a simulated device; call it in a bubble.
+func simulate(t *testing.T, claims, runs string, p Product, window int) (run Run, round time.Duration) {
+	t.Helper()
+	d, err := NewSim(SimConfig{ID: "gpu0", Claims: spec(t, claims), Runs: spec(t, runs), Product: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := testJob(t, window)
+	if run, err = d.Start(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	return run, time.Duration(job.Profile.Shape.Ops() * 1e9 / spec(t, runs).Int8Ops)
+}
+
+// slow is a product on a machine that takes its time.
+type slow struct{ per time.Duration }
+
+func (s slow) Multiply(ctx context.Context, key challenges.Hash, shape challenges.Shape, c []int32) error {
+	time.Sleep(s.per)
+	return Exact{}.Multiply(ctx, key, shape, c)
+}
+
+func TestSimRoundsComeWhenTheModelWouldMakeThem(t *testing.T) {
+	for _, name := range []string{"sim-100", "sim-200", "sim-400"} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			run, round := simulate(t, "sim-100", name, nil, 1)
+			for r := range 4 {
+				root := next(t, run)
+				if got, want := time.Since(start), time.Duration(r+1)*round; root.Round != r || got != want {
+					t.Errorf("%s: root %d after %v, want root %d after %v", name, root.Round, got, r, want)
+				}
+				open(t, run, r, 0)
+			}
+			if _, err := run.Next(t.Context()); !errors.Is(err, io.EOF) {
+				t.Errorf("%s: after the last round: %v", name, err)
+			}
+		})
+	}
+}
+
+// A machine faster than the model does not show, up to the model's pace.
+func TestSimHidesTheMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		run, round := simulate(t, "sim-100", "sim-100", slow{900 * time.Microsecond}, 1)
+		for r := range 4 {
+			next(t, run)
+			if got, want := time.Since(start), time.Duration(r+1)*round; got != want {
+				t.Errorf("root %d after %v, want %v", r, got, want)
+			}
+			open(t, run, r, 0)
+		}
+	})
+}
+
+// The model cannot start a round whose key is not known yet: late positions cost
+// the device time, and what was lost stays lost.
+func TestSimStallsOnLatePositions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		run, round := simulate(t, "sim-100", "sim-100", nil, 1)
+		next(t, run)
+		next(t, run)
+		go func() {
+			// The positions that round 2 needs come three rounds late, those of round 3
+			// in time.
+			for r, wait := range []time.Duration{3 * round, round / 4} {
+				time.Sleep(wait)
+				if _, err := run.Open(t.Context(), r, []uint32{0}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		for r, want := range []time.Duration{6 * round, 7 * round} {
+			if root := next(t, run); root.Round != r+2 || time.Since(start) != want {
+				t.Errorf("root %d after %v, want root %d after %v", root.Round, time.Since(start), r+2, want)
+			}
+		}
+	})
+}
+
+func TestSimOverrun(t *testing.T) {
+	tests := []struct {
+		name    string
+		per     time.Duration // in halves of a round
+		overrun bool
+	}{
+		{"as fast as the model", 2, false},
+		{"half a round late", 3, false},
+		{"a round late", 4, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, round := simulate(t, "sim-100", "sim-100", nil, 1)
+				run, _ := simulate(t, "sim-100", "sim-100", slow{tt.per * round / 2}, 1)
+				_, err := run.Next(t.Context())
+				if errors.Is(err, ErrOverrun) != tt.overrun || (err == nil) == tt.overrun {
+					t.Errorf("error %v, want overrun %v", err, tt.overrun)
+				}
+			})
+		})
+	}
+}
+
+// Lateness adds up: a machine a little too slow is found out, not excused round
+// by round.
+func TestSimOverrunAddsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, round := simulate(t, "sim-100", "sim-100", nil, 1)
+		run, _ := simulate(t, "sim-100", "sim-100", slow{round + round/5}, 1)
+		for r := range 4 {
+			_, err := run.Next(t.Context())
+			// 0.2, 0.4 and 0.6 rounds late.
+			if want := r >= 2; errors.Is(err, ErrOverrun) != want {
+				t.Fatalf("round %d: %v, want overrun %v", r, err, want)
+			}
+			if err != nil {
+				return
+			}
+			open(t, run, r, 0)
+		}
+	})
+}
+
+func TestSimNextStopsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		run, round := simulate(t, "sim-100", "sim-100", nil, 1)
+		start := time.Now()
+		why := errors.New("checker left")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), round/2, why)
+		defer cancel()
+		if _, err := run.Next(ctx); !errors.Is(err, why) || time.Since(start) != round/2 {
+			t.Errorf("error %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestNewSim(t *testing.T) {
+	real := models.Spec{Name: "H100", Memory: 80 << 30, Int8Ops: 1e15}
+	claims, runs := spec(t, "sim-200"), spec(t, "sim-100")
+	if _, err := NewSim(SimConfig{ID: "a", Claims: real, Runs: runs}); err == nil {
+		t.Error("a simulated device claims to be a real model")
+	}
+	if _, err := NewSim(SimConfig{ID: "a", Claims: claims, Runs: real}); err == nil {
+		t.Error("a simulated device runs at a real model's rate")
+	}
+	d, err := NewSim(SimConfig{ID: "a", Claims: claims, Runs: runs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The claim is the 10th percentile of a self-test: 95 % of what it claims to be.
+	want := Info{ID: "a", Model: "sim-200", Memory: claims.Memory, Int8Ops: 190e6, Simulated: true}
+	if d.Info() != want {
+		t.Errorf("info %+v, want %+v", d.Info(), want)
+	}
+	job := testJob(t, 1)
+	job.Profile.Shape.N = 255
+	if _, err := d.Start(t.Context(), job); err == nil {
+		t.Error("a shape outside the protocol's was started")
+	}
+}
