@@ -34,14 +34,15 @@ func NewCPU(cfg CPUConfig) *CPU {
 func (c *CPU) Info() Info { return c.info }
 
 // Start begins a job.
-func (c *CPU) Start(_ context.Context, job Job) (Run, error) {
+func (c *CPU) Start(ctx context.Context, job Job) (Run, error) {
 	if err := job.Profile.Shape.Check(); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	r := &cpuRun{job: job, product: c.product, rounds: make([]cpuRound, job.Profile.Rounds)}
+	r := &cpuRun{job: job, product: c.product, rounds: make([]cpuRound, job.Profile.Rounds), closed: make(chan struct{})}
 	for i := range r.rounds {
 		r.rounds[i].opened = make(chan struct{})
 	}
+	r.detach = context.AfterFunc(ctx, r.end)
 	return r, nil
 }
 
@@ -49,6 +50,9 @@ type cpuRun struct {
 	job     Job
 	product Product
 	next    int // owned by Next's caller
+	closed  chan struct{}
+	once    sync.Once
+	detach  func() bool // from the context of Start
 
 	mu     sync.Mutex
 	rounds []cpuRound
@@ -96,6 +100,8 @@ func (r *cpuRun) key(ctx context.Context, n int) (challenges.Hash, error) {
 		select {
 		case <-ctx.Done():
 			return challenges.Hash{}, context.Cause(ctx)
+		case <-r.closed:
+			return challenges.Hash{}, errClosed
 		case <-r.rounds[old].opened:
 		}
 		r.mu.Lock()
@@ -131,5 +137,14 @@ func (r *cpuRun) Open(_ context.Context, round int, at []uint32) ([]byte, error)
 	return opening, nil
 }
 
-// Close frees nothing that the collector would not.
-func (r *cpuRun) Close() error { return nil }
+// errClosed says that a run was ended under its caller.
+var errClosed = errors.New("run is closed")
+
+func (r *cpuRun) end() { r.once.Do(func() { close(r.closed) }) }
+
+// Close ends the run.
+func (r *cpuRun) Close() error {
+	r.detach()
+	r.end()
+	return nil
+}

@@ -211,3 +211,36 @@ func TestCPURunsAreApart(t *testing.T) {
 		t.Errorf("roots %v", roots)
 	}
 }
+
+// A run ends with Close, and with the context that it was started with.
+func TestCPURunEndsUnderItsCaller(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(cancel context.CancelFunc, run Run)
+	}{
+		{"close", func(_ context.CancelFunc, run Run) { _ = run.Close() }},
+		{"context of the start", func(cancel context.CancelFunc, _ Run) { cancel() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				run, err := NewCPU(CPUConfig{}).Start(ctx, testJob(t, 0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				next(t, run)
+				failed := make(chan error, 1)
+				go func() {
+					_, err := run.Next(t.Context())
+					failed <- err
+				}()
+				synctest.Wait()
+				tt.end(cancel, run)
+				if err := <-failed; !errors.Is(err, errClosed) {
+					t.Errorf("error %v, want %v", err, errClosed)
+				}
+			})
+		})
+	}
+}

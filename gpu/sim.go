@@ -3,6 +3,7 @@ package gpu
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"sync"
 	"time"
 
@@ -31,6 +32,9 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 	if !cfg.Claims.Simulated || !cfg.Runs.Simulated {
 		return nil, fmt.Errorf("simulated device %q: model %q or %q is not a simulated one", cfg.ID, cfg.Claims.Name, cfg.Runs.Name)
 	}
+	if cfg.Claims.Int8Ops < 100 || cfg.Runs.Int8Ops == 0 {
+		return nil, fmt.Errorf("simulated device %q: a model without a rate", cfg.ID)
+	}
 	info := Info{
 		ID: cfg.ID, Model: cfg.Claims.Name, Memory: cfg.Claims.Memory, Simulated: true,
 		// An offer claims the 10th percentile of a self-test: here 5 % under the model.
@@ -48,11 +52,20 @@ func (s *Sim) Start(ctx context.Context, job Job) (Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	perRound := job.Profile.Shape.Ops() * uint64(time.Second) / s.runs.Int8Ops
 	return &simRun{
-		Run: run, round: time.Duration(perRound), window: job.Window, due: time.Now(),
+		Run: run, round: roundTime(job.Profile.Shape.Ops(), s.runs.Int8Ops), window: job.Window, due: time.Now(),
 		opened: make([]time.Time, job.Profile.Rounds),
 	}, nil
+}
+
+// roundTime is how long a model of so many ops/s takes for ops.
+func roundTime(ops, rate uint64) time.Duration {
+	hi, lo := bits.Mul64(ops, uint64(time.Second))
+	if hi >= rate {
+		return 1<<63 - 1
+	}
+	q, _ := bits.Div64(hi, lo, rate)
+	return time.Duration(min(q, 1<<62))
 }
 
 // simRun delivers each root when the model would: one round after the later of

@@ -184,3 +184,18 @@ func TestNewSim(t *testing.T) {
 		t.Error("a shape outside the protocol's was started")
 	}
 }
+
+func TestRoundTime(t *testing.T) {
+	for _, tt := range []struct {
+		ops, rate uint64
+		want      time.Duration
+	}{
+		{5_242_880, 100e6, 52_428_800},
+		{2 * 4096 * 4096 * 1024, 100e6, 343_597_383_680},
+		{1 << 63, 1, 1<<63 - 1},
+	} {
+		if got := roundTime(tt.ops, tt.rate); got != tt.want {
+			t.Errorf("%d operations at %d ops/s take %v, want %v", tt.ops, tt.rate, got, tt.want)
+		}
+	}
+}

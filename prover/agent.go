@@ -80,15 +80,22 @@ type Agent struct {
 	network challenges.Hash
 	clock   committee.Clock
 	devices map[string]gpu.Device
-	offer   []byte // sealed
-	listed  challenges.Hash
+	listed  challenges.Hash // the device list, for pongs
 	pongs   atomic.Uint64
 	meet    meeting
 	// Probes of strangers keep a provider from greeting known checkers only; they
 	// share one slow allowance.
 	strangers *rate.Limiter
 	log       *slog.Logger
+
+	mu      sync.Mutex
+	offer   challenges.Offer
+	sealed  []byte    // the offer's envelope
+	renewal time.Time // when to seal a new one
 }
+
+// offerLife is how long an offer is good for; it is renewed halfway.
+const offerLife = 24 * time.Hour
 
 // New makes an agent and registers its handlers.
 func New(cfg Config) (*Agent, error) {
@@ -103,9 +110,7 @@ func New(cfg Config) (*Agent, error) {
 		devices: make(map[string]gpu.Device), strangers: rate.NewLimiter(5, 10), log: cfg.Log,
 	}
 	a.meet.tables = make(map[challenges.Hash]*table)
-	now := time.Now()
 	offer := challenges.Offer{
-		Seq: uint64(now.UnixNano()), Issued: uint64(now.Unix()), Expires: uint64(now.Add(24 * time.Hour).Unix()),
 		Operator: cfg.Operator, Region: cfg.Region, Agent: cfg.Version, Addrs: cfg.Addrs,
 	}
 	for _, d := range cfg.Devices {
@@ -116,11 +121,11 @@ func New(cfg Config) (*Agent, error) {
 		a.devices[i.ID] = d
 		offer.Devices = append(offer.Devices, challenges.OfferDevice{ID: i.ID, Model: i.Model, Memory: i.Memory, Int8Ops: i.Int8Ops})
 	}
-	if err := offer.Check(); err != nil {
+	a.offer, a.listed = offer, offer.DevicesHash()
+	a.seal(time.Now())
+	if err := a.offer.Check(); err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
-	env := challenges.Seal(a.network, challenges.KindOffer, challenges.Marshal(&offer), cfg.Key)
-	a.offer, a.listed = challenges.Marshal(&env), offer.DevicesHash()
 	cfg.Network.Handle(challenges.ProtoControl, a.challenge)
 	cfg.Network.Handle(challenges.ProtoBulk, a.bulk)
 	cfg.Network.Handle(challenges.ProtoProbe, a.probe)
@@ -131,8 +136,21 @@ func New(cfg Config) (*Agent, error) {
 // ID is the provider's id.
 func (a *Agent) ID() challenges.NodeID { return a.id }
 
+// seal signs the offer anew. The caller holds mu, or is alone.
+func (a *Agent) seal(now time.Time) {
+	a.offer.Seq, a.offer.Issued, a.offer.Expires = uint64(now.UnixNano()), uint64(now.Unix()), uint64(now.Add(offerLife).Unix())
+	env := challenges.Seal(a.network, challenges.KindOffer, challenges.Marshal(&a.offer), a.cfg.Key)
+	a.sealed, a.renewal = challenges.Marshal(&env), now.Add(offerLife/2)
+}
+
 func (a *Agent) sendOffer(ctx context.Context, _ challenges.NodeID, conn challenges.Conn) error {
-	return conn.Send(ctx, a.offer)
+	a.mu.Lock()
+	if now := time.Now(); now.After(a.renewal) {
+		a.seal(now)
+	}
+	sealed := a.sealed
+	a.mu.Unlock()
+	return conn.Send(ctx, sealed)
 }
 
 // receive reads and authenticates the challenge that opens a stream.

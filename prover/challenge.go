@@ -96,6 +96,7 @@ type work struct {
 	control challenges.Conn
 	bulk    *table
 	sign    *challenges.FrameSigner // of the control stream
+	overrun error                   // why the run was aborted; commit's, read after the run
 }
 
 func (w *work) refuse(ctx context.Context, r *Refusal) error {
@@ -148,7 +149,11 @@ func (w *work) run(ctx context.Context, device gpu.Device) error {
 		close(sent)
 		return nil
 	})
-	return g.Wait()
+	err = g.Wait()
+	if w.overrun != nil {
+		return w.overrun // what came after it is the checker leaving
+	}
+	return err
 }
 
 // commit sends the roots as they come, and the result after the last opening.
@@ -163,6 +168,7 @@ func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.
 			if serr := w.control.Send(ctx, w.sign.Sign(challenges.NewAbort(challenges.AbortOverrun))); serr != nil {
 				return serr
 			}
+			w.overrun = err
 			// The checker closes when it has read the abort: a reset could overtake it.
 			<-ctx.Done()
 			return err

@@ -172,7 +172,7 @@ func TestAgentAbortsAnOverrun(t *testing.T) {
 		if v := s.Verdict(); v.Outcome != challenges.Unknown || v.Clause != challenges.ClauseAbort {
 			t.Errorf("verdict %+v", v)
 		}
-		if err == nil || w.gate.Busy() {
+		if !errors.Is(err, gpu.ErrOverrun) || w.gate.Busy() {
 			t.Errorf("error %v, busy %v", err, w.gate.Busy())
 		}
 	})

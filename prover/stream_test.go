@@ -237,3 +237,38 @@ func TestOffer(t *testing.T) {
 		}
 	})
 }
+
+// An agent that runs for months serves an offer that a checker still takes.
+func TestOfferIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		fetch := func() challenges.Offer {
+			conn, done := w.net.dial(t, challenges.IDOf(strangerKey), challenges.ProtoOffer)
+			frame, err := conn.Recv(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			e, err := challenges.DecodeEnvelope(frame)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, err := challenges.OpenOffer(e, w.registry.Hash())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o
+		}
+		first := fetch()
+		time.Sleep(offerLife/2 - time.Second)
+		if again := fetch(); again.Seq != first.Seq {
+			t.Error("renewed before its time")
+		}
+		time.Sleep(40 * 24 * time.Hour)
+		if o := fetch(); o.Seq <= first.Seq || o.Expires <= uint64(time.Now().Unix()) || o.DevicesHash() != first.DevicesHash() {
+			t.Errorf("after 40 days: %+v", o)
+		}
+	})
+}

@@ -15,8 +15,16 @@ import (
 func FuzzVerify(f *testing.F) {
 	r := network()
 	for _, g := range []game{
-		{}, {spoil: 1}, {round: 150 * time.Millisecond}, {silent: true}, {absent: true}, {abort: true},
-		{refuse: challenges.ReasonBusy}, {pings: 2, pongs: 2}, {pings: 2, pongs: 1}, {checker: strangerKey},
+		{},
+		{spoil: 1},
+		{round: 150 * time.Millisecond},
+		{silent: true},
+		{absent: true},
+		{abort: true},
+		{refuse: challenges.ReasonBusy},
+		{pings: 2, pongs: 2},
+		{pings: 2, pongs: 1},
+		{checker: strangerKey},
 	} {
 		file := g.file(f)
 		e, err := challenges.DecodeEnvelope(file)

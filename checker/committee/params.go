@@ -80,7 +80,7 @@ func (p *Params) Check() error {
 		return errors.New("below-claim rule: out of range")
 	case p.RefusalPermille >= 1000:
 		return fmt.Errorf("refusal allowance %d permille", p.RefusalPermille)
-	case p.RepairPrior <= 0 || p.DispersionPermille < 1000 || p.EpisodeGap <= 0 || p.LowerFrom <= 0:
+	case p.RepairPrior <= 0 || p.DispersionPermille < 1500 || p.EpisodeGap <= 0 || p.LowerFrom <= 0:
 		return errors.New("availability bound: out of range")
 	}
 	_, err := challenges.LookupMatmul(p.Profile)

@@ -97,5 +97,6 @@ func (c Clock) Epoch(now time.Time) uint64 {
 
 // Start is the first instant of an epoch.
 func (c Clock) Start(epoch uint64) time.Time {
+	epoch = min(epoch, uint64(1<<62/c.Length)) // the end of time, not its beginning
 	return c.Genesis.Add(time.Duration(epoch) * c.Length)
 }

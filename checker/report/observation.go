@@ -6,6 +6,7 @@ package report
 import (
 	"crypto/ed25519"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/assaynet/assay/challenges"
@@ -65,7 +66,11 @@ func (o *Observation) Check() error {
 		if i > 0 && o.Items[i-1].Challenge.Compare(it.Challenge) >= 0 {
 			return fmt.Errorf("item %d: not ascending by challenge", i)
 		}
-		if !it.Outcome.Valid() || len(it.Kind) > 16 || len(it.Device) > 64 || len(it.Reason) > 16 {
+		// Probes stand in the slices. A kind that nobody knows would grow standings.
+		if it.Kind == challenges.Probe || !slices.Contains(challenges.Kinds(), it.Kind) {
+			return fmt.Errorf("item %d: kind %q", i, it.Kind)
+		}
+		if !it.Outcome.Valid() || len(it.Device) > 64 || len(it.Reason) > 16 {
 			return fmt.Errorf("item %d: out of range", i)
 		}
 	}

@@ -119,7 +119,7 @@ func (s *Standing) observer(epoch uint64, o Observer) {
 	}
 	for _, it := range o.Items {
 		s.kind(it.Kind).Outcomes[it.Outcome]++
-		if it.Neutral() {
+		if it.Kind != challenges.Probe && it.Neutral() {
 			s.Neutral++
 		}
 		if it.Claim > 0 {
@@ -187,8 +187,8 @@ func (s *Standing) checker(id challenges.NodeID) *CheckerRate {
 
 // Check bounds the fields of a standing read from a store.
 func (s *Standing) Check() error {
-	if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs {
-		return fmt.Errorf("%d figures, %d proofs", len(s.Figures), len(s.Proofs))
+	if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Kinds) > len(challenges.Kinds()) {
+		return fmt.Errorf("%d figures, %d proofs, %d kinds", len(s.Figures), len(s.Proofs), len(s.Kinds))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package reputation
 
 import (
+	"math/bits"
 	"slices"
 	"time"
 
@@ -35,18 +36,28 @@ func belowClaim(s *Standing, p *committee.Params) bool {
 	if len(s.Figures) < int(p.BelowFigures) {
 		return false
 	}
-	var ratios []float64
+	var ratios []uint64 // in millionths: integers, the same on every machine
 	checkers := make(map[challenges.NodeID]bool)
 	for _, f := range s.Figures {
 		if f.Claim > 0 {
-			ratios = append(ratios, float64(f.Ops)/float64(f.Claim))
+			ratios = append(ratios, ratio(f.Ops, f.Claim))
 			checkers[f.Checker] = true
 		}
 	}
 	if len(ratios) < int(p.BelowFigures) || len(checkers) < int(p.BelowCheckers) {
 		return false
 	}
-	return median(ratios) < float64(p.BelowPercent)/100
+	return median(ratios) < uint64(p.BelowPercent)*1e4
+}
+
+// ratio is floor(10^6 x a / b), saturating; b > 0.
+func ratio(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, 1e6)
+	if hi >= b {
+		return 1<<64 - 1
+	}
+	q, _ := bits.Div64(hi, lo, b)
+	return q
 }
 
 // Availability is what is known of a provider's reachability. Nil is unknown,
@@ -121,8 +132,10 @@ func Score(s *Standing, p *committee.Params) float64 {
 	}
 	failures := float64(s.gpu(challenges.Late) + s.gpu(challenges.Withheld))
 	refusals := float64(s.gpu(challenges.Refused) - s.Neutral)
-	allowed := float64(p.RefusalPermille) / 1000 * (passes + failures + refusals)
-	score := passes / (passes + failures + max(0, refusals-allowed)) * *a.Reachability
+	// The conversions keep a compiler from fusing steps, which would make the last
+	// bit depend on the machine.
+	allowed := float64(float64(p.RefusalPermille) / 1000 * (passes + failures + refusals))
+	score := float64(passes / (passes + failures + max(0, refusals-allowed)) * *a.Reachability)
 	if s.Claim > 0 && s.Best > 0 {
 		score *= min(1, float64(s.Best)/float64(s.Claim))
 	}
@@ -133,12 +146,12 @@ func Score(s *Standing, p *committee.Params) float64 {
 // telemetry is judged nothing reaches L1.
 func LevelOf(*Standing) evidence.Level { return 0 }
 
-func median(v []float64) float64 {
+func median[T uint64 | float64](v []T) T {
 	v = slices.Clone(v)
 	slices.Sort(v)
 	n := len(v)
 	if n%2 == 1 {
 		return v[n/2]
 	}
-	return (v[n/2-1] + v[n/2]) / 2
+	return v[n/2-1] + (v[n/2]-v[n/2-1])/2
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/report"
 )
 
 func figures(claim uint64, checkers int, ops ...uint64) (out []Figure) {
@@ -185,5 +186,21 @@ func TestAvailability(t *testing.T) {
 			same(t, "confirmed", a.Confirmed, tt.confirmed)
 			same(t, "reachability", a.Reachability, tt.reachability)
 		})
+	}
+}
+
+// TestNeutralProbesDoNotUnderflow: only GPU challenges have neutral refusals to
+// take off; a checker that signs another item must not turn the score over.
+func TestNeutralProbesDoNotUnderflow(t *testing.T) {
+	p := committee.Devnet()
+	r := committee.Registry{Params: p, Checkers: []committee.Member{{ID: challenges.NodeID{1}}}}
+	item := report.Item{Kind: challenges.Probe, Outcome: challenges.Refused, Reason: challenges.ReasonTenant}
+	a := Combine(&r, 0, challenges.NodeID{9}, []Seen{{Checker: challenges.NodeID{1}, Observation: report.Observation{
+		Provider: challenges.NodeID{9}, Slices: []byte{1},
+		Items: []report.Item{item, {Challenge: challenges.Hash{1}, Kind: challenges.Matmul, Outcome: challenges.Pass}},
+	}}})
+	s, _ := Fold(Standing{}, a, &p)
+	if got := Score(&s, &p); got != 1 {
+		t.Errorf("score %v, want 1", got)
 	}
 }

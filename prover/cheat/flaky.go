@@ -37,11 +37,22 @@ func (f Flaky) Handle(proto string, handler func(context.Context, challenges.Nod
 }
 
 // Down reports whether the network is down at t.
-func (f Flaky) Down(t time.Time) bool { return f.down(int64(t.Sub(f.Genesis) / f.Window)) }
+func (f Flaky) Down(t time.Time) bool { return f.down(f.window(t)) }
+
+// window is the number of the window that t falls in, negative before genesis.
+func (f Flaky) window(t time.Time) int64 { return floor(int64(t.Sub(f.Genesis)), int64(f.Window)) }
+
+func floor(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
 
 // upFor is how long the network stays up from t on; 0 while it is down.
 func (f Flaky) upFor(t time.Time) time.Duration {
-	w := int64(t.Sub(f.Genesis) / f.Window)
+	w := f.window(t)
 	if f.down(w) {
 		return 0
 	}
@@ -52,7 +63,7 @@ func (f Flaky) upFor(t time.Time) time.Duration {
 }
 
 func (f Flaky) down(window int64) bool {
-	block := window / 3
+	block := floor(window, 3)
 	r := rand.New(rand.NewPCG(f.Seed, uint64(block)))
 	return r.Int64N(3) == window-3*block
 }
