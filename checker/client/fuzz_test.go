@@ -36,6 +36,9 @@ func FuzzVerify(f *testing.F) {
 		f.Add(e.Payload, true, true)
 		f.Add(e.Payload[:len(e.Payload)/2], true, false)
 	}
+	altered := game{}.play(f)
+	altered.Verdict.OpsLower++
+	f.Add(challenges.Marshal(&altered), true, true)
 	f.Fuzz(func(t *testing.T, file []byte, signed, registered bool) {
 		if signed {
 			e := challenges.Seal(r.Hash(), challenges.KindTranscript, file, keyA)

@@ -13,6 +13,8 @@ func TestCollectorProves(t *testing.T) {
 	r := network()
 	altered := game{}.play(t)
 	altered.Verdict.Outcome, altered.Verdict.Clause = challenges.Wrong, challenges.ClauseValue
+	hidden := game{spoil: 1}.play(t)
+	hidden.Verdict.Outcome, hidden.Verdict.Clause = challenges.Pass, ""
 	for _, c := range []struct {
 		name string
 		file []byte // nil: none is served
@@ -24,6 +26,7 @@ func TestCollectorProves(t *testing.T) {
 		{"replays as pass", game{}.file(t), challenges.Unknown},
 		{"replays as withheld", game{silent: true}.file(t), challenges.Unknown},
 		{"recorded as wrong, replays as pass", game{}.seal(altered), challenges.Unknown},
+		{"recorded as pass, replays as wrong", game{}.seal(hidden), challenges.Unknown},
 		{"of another provider", game{spoil: 1, provider: otherKey}.file(t), challenges.Unknown},
 		{"by a stranger", game{spoil: 1, checker: strangerKey}.file(t), challenges.Unknown},
 		{"of another network", game{spoil: 1, registry: network(keyA)}.file(t), challenges.Unknown},

@@ -204,12 +204,14 @@ func TestExchange(t *testing.T) {
 func TestBootID(t *testing.T) {
 	a, b := challenges.IDOf(checkerKey), challenges.IDOf(providerKey)
 	seen := map[[16]byte]bool{}
-	for _, id := range []challenges.NodeID{a, b} {
-		for boots := range uint64(3) {
-			seen[bootID(id, boots)] = true
+	for range 2 { // the same start gives the same id
+		for _, id := range []challenges.NodeID{a, b} {
+			for boots := range uint64(3) {
+				seen[bootID(id, boots)] = true
+			}
 		}
 	}
-	if len(seen) != 6 || bootID(a, 1) != bootID(a, 1) {
+	if len(seen) != 6 {
 		t.Errorf("%d boot ids of 6 starts", len(seen))
 	}
 }

@@ -1,0 +1,174 @@
+package devnet
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/reputation"
+)
+
+// doc is a provider that did everything well; edit makes it worse.
+func doc(edit func(d *client.Provider)) client.Provider {
+	d := client.Provider{
+		Score: 0.9, ThroughputOps: new(uint64(100e6)), Flags: []string{},
+		Availability: client.Availability{Confirmed: new(1.0), Reachability: new(1.0)},
+		Outcomes:     client.Outcomes{Pass: 13},
+		ByKind:       map[string]client.Outcomes{"matmul": {Pass: 3}, "probe": {Pass: 10}},
+	}
+	if edit != nil {
+		edit(&d)
+	}
+	return d
+}
+
+// TestExpect judges one provider of each behaviour beside an honest one of score
+// 0.9 that is always reachable.
+func TestExpect(t *testing.T) {
+	good := doc(nil)
+	type want map[string]bool
+	for _, c := range []struct {
+		name, behaviour string
+		doc             client.Provider
+		want            want
+	}{
+		{"caught", Liar, doc(func(d *client.Provider) {
+			d.Score, d.Outcomes.Wrong, d.Flags = 0, 1, []string{reputation.FlagWorkIncorrect}
+		}), want{"outcomes wrong > 0": true, "flag work-incorrect": true}},
+		{"wrong, not flagged", Liar, doc(func(d *client.Provider) {
+			d.Score, d.Outcomes.Wrong = 0, 1
+		}), want{"outcomes wrong > 0": true, "flag work-incorrect": false}},
+		{"another flag", Liar, doc(func(d *client.Provider) {
+			d.Score, d.Flags = 0, []string{reputation.FlagBelowClaim}
+		}), want{"outcomes wrong > 0": false, "flag work-incorrect": false}},
+
+		{"flagged", Slow, doc(func(d *client.Provider) {
+			d.Score, d.Flags = 0.2, []string{reputation.FlagBelowClaim}
+		}), want{"flag below-claim": true}},
+		{"not flagged", Slow, doc(func(d *client.Provider) { d.Score = 0.2 }), want{"flag below-claim": false}},
+
+		{"less reachable", Flaky, doc(func(d *client.Provider) {
+			d.Score, d.Availability.Reachability = 0.6, new(0.66)
+		}), want{"reachability lower than every honest one": true}},
+		{"as reachable", Flaky, doc(func(d *client.Provider) { d.Score = 0.6 }), want{"reachability lower than every honest one": false}},
+		{"reachability not known", Flaky, doc(func(d *client.Provider) {
+			d.Score, d.Availability.Reachability = 0.6, nil
+		}), want{"reachability lower than every honest one": false}},
+
+		{"refuses, answers probes", Busy, doc(func(d *client.Provider) {
+			d.Score, d.Outcomes = 0, client.Outcomes{Refused: 2, Pass: 9}
+		}), want{"outcomes refused > 0": true, "probes answered": true, "no hard mark": true}},
+		{"never refuses", Busy, doc(func(d *client.Provider) { d.Score = 0 }), want{
+			"outcomes refused > 0": false, "probes answered": true, "no hard mark": true,
+		}},
+		{"no probe answered", Busy, doc(func(d *client.Provider) {
+			d.Score, d.Outcomes.Refused, d.ByKind = 0, 1, map[string]client.Outcomes{"probe": {Unreachable: 4}}
+		}), want{"outcomes refused > 0": true, "probes answered": false, "no hard mark": true}},
+		{"wrong", Busy, doc(func(d *client.Provider) { d.Score, d.Outcomes.Refused, d.Outcomes.Wrong = 0, 1, 1 }), want{
+			"outcomes refused > 0": true, "probes answered": true, "no hard mark": false,
+		}},
+		{"flagged", Busy, doc(func(d *client.Provider) {
+			d.Score, d.Outcomes.Refused, d.Flags = 0, 1, []string{reputation.FlagWorkIncorrect}
+		}), want{"outcomes refused > 0": true, "probes answered": true, "no hard mark": false}},
+
+		{"below", Coward, doc(func(d *client.Provider) { d.Score = 0.89 }), want{"score below every honest one": true}},
+		{"equal", Coward, doc(func(d *client.Provider) { d.Score = 0.9 }), want{"score below every honest one": false}},
+		{"above", Coward, doc(func(d *client.Provider) { d.Score = 1 }), want{"score below every honest one": false}},
+	} {
+		t.Run(c.behaviour+" "+c.name, func(t *testing.T) {
+			p := []planted{{Name: "provider-1", Behaviour: c.behaviour}, {Name: "provider-2", Behaviour: Honest}}
+			got := want{}
+			for _, e := range expect(p, []client.Provider{c.doc, good}) {
+				if e.Provider == "provider-1" {
+					got[e.Expect] = e.Met
+					continue
+				}
+				if met := e.Expect != "score above every planted cheater" || c.doc.Score < good.Score; e.Met != met {
+					t.Errorf("the honest one: %q is %v", e.Expect, e.Met)
+				}
+			}
+			if !maps.Equal(got, c.want) {
+				t.Errorf("got  %v\nwant %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestExpectHonest(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		doc    client.Provider
+		other  float64 // score of a liar beside it
+		missed string  // the one expectation that is; empty: none
+	}{
+		{"all met", doc(nil), 0, ""},
+		{"two passes", doc(func(d *client.Provider) { d.ByKind["matmul"] = client.Outcomes{Pass: 2} }), 0, "at least 3 passes"},
+		{"probes are no passes", doc(func(d *client.Provider) { delete(d.ByKind, "matmul") }), 0, "at least 3 passes"},
+		{"no throughput", doc(func(d *client.Provider) { d.ThroughputOps = nil }), 0, "a throughput"},
+		{"flagged", doc(func(d *client.Provider) { d.Flags = []string{reputation.FlagBelowClaim} }), 0, "no flag"},
+		{"liar above", doc(nil), 0.95, "score above every planted cheater"},
+		{"liar equal", doc(nil), 0.9, "score above every planted cheater"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := []planted{{Name: "provider-1", Behaviour: Honest}, {Name: "provider-2", Behaviour: Liar}}
+			var names []string
+			for _, e := range expect(p, []client.Provider{c.doc, {Score: c.other}}) {
+				if e.Provider != "provider-1" {
+					continue
+				}
+				names = append(names, e.Expect)
+				if e.Met != (e.Expect != c.missed) {
+					t.Errorf("%q is %v", e.Expect, e.Met)
+				}
+			}
+			if !slices.Equal(names, []string{"at least 3 passes", "a throughput", "no flag", "score above every planted cheater"}) {
+				t.Errorf("expectations %v", names)
+			}
+		})
+	}
+	// Honest ones need not beat each other, and nobody at all is no failure.
+	two := []planted{{Name: "a", Behaviour: Honest}, {Name: "b", Behaviour: Honest}}
+	if r := (Report{Expectations: expect(two, []client.Provider{doc(nil), doc(nil)})}); !r.Met() || len(r.Expectations) != 8 {
+		t.Errorf("two equal honest ones: %+v", r.Expectations)
+	}
+	if got := expect(nil, nil); got == nil || len(got) != 0 {
+		t.Errorf("no providers: %v, want an empty list", got)
+	}
+}
+
+// TestExpectWorst has every cheater held against all honest ones, not the first
+// or the last.
+func TestExpectWorst(t *testing.T) {
+	low := doc(func(d *client.Provider) { d.Score, d.Availability.Reachability = 0.5, new(0.5) })
+	for _, honest := range [][]client.Provider{{doc(nil), low}, {low, doc(nil)}} {
+		for _, kind := range []string{Coward, Flaky} {
+			p := []planted{{Behaviour: kind, Name: "x"}, {Behaviour: Honest}, {Behaviour: Honest}}
+			mid := doc(func(d *client.Provider) { d.Score, d.Availability.Reachability = 0.7, new(0.7) })
+			if e := expect(p, append([]client.Provider{mid}, honest...)); e[0].Provider != "x" || e[0].Met {
+				t.Errorf("%s: %+v", kind, e[0])
+			}
+		}
+	}
+}
+
+func TestMet(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		met  []bool
+		want bool
+	}{
+		{"none", nil, true},
+		{"all", []bool{true, true}, true},
+		{"last missed", []bool{true, false}, false},
+		{"first missed", []bool{false, true}, false},
+	} {
+		r := Report{}
+		for _, m := range c.met {
+			r.Expectations = append(r.Expectations, Expectation{Met: m})
+		}
+		if r.Met() != c.want {
+			t.Errorf("%s: met %v", c.name, r.Met())
+		}
+	}
+}
