@@ -210,7 +210,7 @@ func TestCheatingCheckers(t *testing.T) {
 					t.Fatal("no challenge")
 				}
 				for _, f := range found {
-					if f.Recorded == challenges.Wrong || (f.Outcome != nil && *f.Outcome == challenges.Wrong) {
+					if (f.Recorded != nil && *f.Recorded == challenges.Wrong) || (f.Outcome != nil && *f.Outcome == challenges.Wrong) {
 						t.Errorf("an honest provider is wrong: %+v", f)
 					}
 				}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,6 +67,9 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /v1/epochs/{epoch}/observations", s.observations)
 	mux.HandleFunc("GET /v1/transcripts", s.transcripts)
 	mux.HandleFunc("GET /v1/transcripts/{hash}", s.transcript)
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		s.problem(w, http.StatusNotFound, fmt.Sprintf("%s: no such page", r.URL.Path), "GET / lists the pages")
+	})
 	return mux
 }
 
@@ -211,6 +215,9 @@ func (s *server) transcripts(w http.ResponseWriter, r *http.Request) {
 func query(r *http.Request) (q report.Query, err error) {
 	v := r.URL.Query()
 	q.Kind = challenges.Kind(v.Get("kind"))
+	if q.Kind != "" && !slices.Contains(challenges.Kinds(), q.Kind) {
+		return q, fmt.Errorf("kind %q: want matmul or probe", q.Kind)
+	}
 	if o := v.Get("outcome"); o != "" {
 		if q.Outcome, err = challenges.ParseOutcome(o); err != nil {
 			return q, err
@@ -218,6 +225,9 @@ func query(r *http.Request) (q report.Query, err error) {
 	}
 	if p := v.Get("provider"); p != "" {
 		if err := q.Provider.UnmarshalText([]byte(p)); err != nil {
+			return q, fmt.Errorf("provider: %w", err)
+		}
+		if err := q.Provider.Check(); err != nil {
 			return q, fmt.Errorf("provider: %w", err)
 		}
 	}

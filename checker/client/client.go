@@ -17,6 +17,9 @@ import (
 	"github.com/assaynet/assay/checker/report"
 )
 
+// ErrOther says that a checker served another object than it was asked for.
+var ErrOther = errors.New("the checker served another object")
+
 // maxBody bounds what a client reads of an answer, in bytes.
 const maxBody = 64 << 20
 
@@ -97,7 +100,7 @@ func (c *Client) Transcripts(ctx context.Context, q report.Query) ([]Transcript,
 }
 
 // Transcript reads one sealed transcript and checks that it is the one asked
-// for.
+// for; report.ErrNotFound if the checker does not have it.
 func (c *Client) Transcript(ctx context.Context, h challenges.Hash) ([]byte, error) {
 	b, err := c.get(ctx, "/v1/transcripts/"+h.String())
 	if err != nil {
@@ -108,7 +111,7 @@ func (c *Client) Transcript(ctx context.Context, h challenges.Hash) ([]byte, err
 		return nil, err
 	}
 	if e.ID() != h {
-		return nil, fmt.Errorf("transcript %v: the checker served %v", h, e.ID())
+		return nil, fmt.Errorf("transcript %v: %w: %v", h, ErrOther, e.ID())
 	}
 	return b, nil
 }
@@ -142,11 +145,15 @@ func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, fmt.Errorf("GET %s: answer over %d bytes", path, maxBody)
 	}
 	if resp.StatusCode != http.StatusOK {
+		what := resp.Status
 		var p Problem
 		if json.Unmarshal(b, &p) == nil && p.Error != "" {
-			return nil, fmt.Errorf("GET %s: %s", path, p.Error)
+			what = p.Error
 		}
-		return nil, errors.New("GET " + path + ": " + resp.Status)
+		if resp.StatusCode == http.StatusNotFound {
+			return nil, fmt.Errorf("GET %s: %s: %w", path, what, report.ErrNotFound)
+		}
+		return nil, fmt.Errorf("GET %s: %s", path, what)
 	}
 	return b, nil
 }

@@ -20,6 +20,7 @@ type Collector struct {
 	registry  *committee.Registry
 	clients   []*Client
 	next      uint64
+	tries     int // at the epoch `next`, while a transcript could not be fetched
 	standings map[challenges.NodeID]reputation.Standing
 }
 
@@ -50,6 +51,7 @@ func (c *Collector) Update(ctx context.Context) error {
 		if err := c.epoch(ctx, c.next, live); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
+		c.tries = 0
 	}
 	return errors.Join(errs...)
 }
@@ -66,7 +68,9 @@ func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) err
 			if err != nil {
 				return fmt.Errorf("epoch %d: %w", epoch, err)
 			}
-			c.prove(ctx, cl, &o)
+			if err := c.prove(ctx, cl, e.Signer, &o); err != nil {
+				return err
+			}
 			seen[o.Provider] = append(seen[o.Provider], reputation.Seen{Checker: e.Signer, Observation: o})
 		}
 	}
@@ -77,34 +81,52 @@ func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) err
 	return nil
 }
 
+// maxTries is how often a failing fetch holds an epoch up: a checker that serves
+// errors must not stop the others' words from counting.
+const maxTries = 3
+
 // prove replays what is said to be wrong: a proof needs no trust, and without
-// its transcript the word of a checker is unknown.
-func (c *Collector) prove(ctx context.Context, cl *Client, o *report.Observation) {
+// its transcript the word of a checker is unknown. A fetch that failed says
+// nothing yet: its error leaves the epoch unfolded, to be tried again.
+func (c *Collector) prove(ctx context.Context, cl *Client, checker challenges.NodeID, o *report.Observation) error {
 	for i, it := range o.Items {
 		if it.Outcome != challenges.Wrong {
 			continue
 		}
-		if !c.proved(ctx, cl, o.Provider, it) {
+		file, err := cl.Transcript(ctx, it.Transcript)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, report.ErrNotFound), errors.Is(err, ErrOther):
+			o.Items[i].Outcome = challenges.Unknown
+		case err != nil && c.tries < maxTries:
+			c.tries++
+			return fmt.Errorf("proof of wrong work by %s: %w", o.Provider.Short(), err)
+		case err != nil, !c.proves(file, checker, o, it):
 			o.Items[i].Outcome = challenges.Unknown
 		}
 	}
+	return nil
 }
 
-func (c *Collector) proved(ctx context.Context, cl *Client, provider challenges.NodeID, it report.Item) bool {
-	file, err := cl.Transcript(ctx, it.Transcript)
-	if err != nil {
-		return false
-	}
+// proves reports that a file is the proof for exactly this item: one transcript
+// is one item's, of one checker.
+func (c *Collector) proves(file []byte, checker challenges.NodeID, o *report.Observation, it report.Item) bool {
 	f, err := Verify(file, c.registry)
 	if err != nil || !f.OK || *f.Outcome != challenges.Wrong {
 		return false
 	}
 	env, err := challenges.DecodeEnvelope(file)
+	if err != nil || env.Signer != checker {
+		return false
+	}
+	t, ch, err := challenges.OpenTranscript(env)
 	if err != nil {
 		return false
 	}
-	_, ch, err := challenges.OpenTranscript(env)
-	return err == nil && ch.Provider == provider
+	inner, err := challenges.DecodeEnvelope(t.Challenge)
+	return err == nil && inner.ID() == it.Challenge && ch.Provider == o.Provider && ch.Epoch == o.Epoch &&
+		ch.Kind == it.Kind && ch.Device == it.Device
 }
 
 // Epochs is how many epochs are folded.

@@ -88,7 +88,7 @@ func holdsUp(t *testing.T, file []byte, r *committee.Registry, got Finding) {
 	switch {
 	case err != nil:
 		t.Fatalf("ok, but %v", err)
-	case v != tr.Verdict || got.Outcome == nil || *got.Outcome != v.Outcome || got.Recorded != v.Outcome || got.Kind != c.Kind:
+	case v != tr.Verdict || got.Outcome == nil || *got.Outcome != v.Outcome || *got.Recorded != v.Outcome || *got.Kind != c.Kind:
 		t.Fatalf("ok, but %+v recorded, %+v replayed, %+v found", tr.Verdict, v, got)
 	case got.Clause != nil || got.Claims == nil:
 		t.Fatalf("ok, with clause %v and claims %v", got.Clause, got.Claims)

@@ -75,7 +75,7 @@ func (g game) defaults() game {
 func (g game) challenge() (challenges.Envelope, challenges.Secret) {
 	secret := challenges.Secret{7, g.secret}
 	c := challenges.Challenge{
-		Network: g.registry.Hash(), Epoch: 3, Provider: challenges.IDOf(g.provider), Commit: secret.Commit(),
+		Network: g.registry.Hash(), Epoch: 0, Provider: challenges.IDOf(g.provider), Commit: secret.Commit(),
 		Kind: challenges.Probe, Deadline: challenges.ProbeDeadline, Params: challenges.Marshal(&challenges.ProbeParams{Pings: uint8(g.pings)}),
 	}
 	if g.pings == 0 {

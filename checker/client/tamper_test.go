@@ -32,8 +32,8 @@ func TestVerifyRecorded(t *testing.T) {
 			c.alter(&tr.Verdict)
 			f, _ := mustVerify(t, c.game.seal(tr), network())
 			wantBroken(t, f, challenges.ClauseRecorded)
-			if f.Recorded != tr.Verdict.Outcome || f.Outcome == nil || *f.Outcome != replayed {
-				t.Errorf("recorded %v, outcome %v; want %v, %v", f.Recorded, deref(f.Outcome), tr.Verdict.Outcome, replayed)
+			if *f.Recorded != tr.Verdict.Outcome || f.Outcome == nil || *f.Outcome != replayed {
+				t.Errorf("recorded %v, outcome %v; want %v, %v", *f.Recorded, deref(f.Outcome), tr.Verdict.Outcome, replayed)
 			}
 		})
 	}

@@ -16,9 +16,9 @@ var ErrUnreadable = errors.New("unreadable")
 // Finding is what a file proves. The same file and registry give the same
 // finding everywhere and always.
 type Finding struct {
-	Kind      challenges.Kind      `json:"kind"`
+	Kind      *challenges.Kind     `json:"kind"`     // null if it cannot be made out
 	OK        bool                 `json:"ok"`       // the file proves what it states
-	Recorded  challenges.Outcome   `json:"recorded"` // what it states
+	Recorded  *challenges.Outcome  `json:"recorded"` // what it states; null if it cannot be made out
 	Outcome   *challenges.Outcome  `json:"outcome"`  // what it replays as; null if it breaks a clause
 	Clause    *string              `json:"clause"`   // the clause of docs/PROTOCOL.md that it breaks; null if ok
 	Claims    *evidence.Claims     `json:"claims"`
@@ -41,8 +41,8 @@ func Verify(file []byte, r *committee.Registry) (Finding, error) {
 		return Finding{}, fmt.Errorf("%w: an envelope of kind %q, want transcript", ErrUnreadable, env.Kind)
 	}
 	f := Finding{Testimony: []evidence.Testimony{}, Reasons: []evidence.Reason{}}
+	f.state(env)
 	t, c, err := challenges.OpenTranscript(env)
-	f.Kind, f.Recorded = c.Kind, t.Verdict.Outcome
 	if err != nil {
 		return f.broken(err), nil
 	}
@@ -72,6 +72,21 @@ func Verify(file []byte, r *committee.Registry) (Finding, error) {
 	}
 	f.OK = true
 	return f, nil
+}
+
+// state fills in what the file says of itself, as far as it decodes, whether or
+// not anybody signed it.
+func (f *Finding) state(env challenges.Envelope) {
+	var t challenges.Transcript
+	if challenges.Unmarshal(env.Payload, &t) != nil {
+		return
+	}
+	f.Recorded = &t.Verdict.Outcome
+	var c challenges.Challenge
+	inner, err := challenges.DecodeEnvelope(t.Challenge)
+	if err == nil && challenges.Unmarshal(inner.Payload, &c) == nil {
+		f.Kind = &c.Kind
+	}
 }
 
 func describe(v challenges.Verdict) string {

@@ -166,13 +166,13 @@ func TestVerifyBelongs(t *testing.T) {
 			f, doc := mustVerify(t, c.game.file(t), c.registry)
 			wantBroken(t, f, c.clause)
 			want := fmt.Sprintf(`{"kind":%q,"ok":false,"recorded":"pass","outcome":null,"clause":%q,"claims":null,"ops_lower":null,`+
-				`"miss":null,"testimony":[],"reasons":[{"code":%q,"detail":"`, f.Kind, c.clause, c.clause)
+				`"miss":null,"testimony":[],"reasons":[{"code":%q,"detail":"`, *f.Kind, c.clause, c.clause)
 			if !strings.HasPrefix(doc, want) {
 				t.Errorf("got  %s\nwant %s", doc, want)
 			}
 			// What is known of it is said; what does not belong is not judged.
-			if f.Recorded != challenges.Pass || f.Outcome != nil || f.Claims != nil {
-				t.Errorf("recorded %v, outcome %v, claims %v", f.Recorded, deref(f.Outcome), f.Claims)
+			if *f.Recorded != challenges.Pass || f.Outcome != nil || f.Claims != nil {
+				t.Errorf("recorded %v, outcome %v, claims %v", *f.Recorded, deref(f.Outcome), f.Claims)
 			}
 			if f, _ := mustVerify(t, c.game.file(t), nil); !f.OK {
 				t.Errorf("without a registry: %v", f.Reasons)

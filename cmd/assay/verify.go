@@ -109,14 +109,18 @@ func explain(w io.Writer, path string, f client.Finding) {
 		case *f.Outcome == challenges.Pass:
 			nature = "proof, its times testimony"
 		}
-		fmt.Fprintf(w, "ok    %v %v (%s)  %s\n", f.Kind, *f.Outcome, nature, path)
+		fmt.Fprintf(w, "ok    %v %v (%s)  %s\n", *f.Kind, *f.Outcome, nature, path)
 	} else {
-		fmt.Fprintf(w, "FAIL  states %v, breaks clause %s  %s\n", f.Recorded, *f.Clause, path)
+		states := "nothing that can be made out"
+		if f.Recorded != nil {
+			states = f.Recorded.String()
+		}
+		fmt.Fprintf(w, "FAIL  states %s, breaks clause %s  %s\n", states, *f.Clause, path)
 	}
 	for _, reason := range f.Reasons {
 		fmt.Fprintf(w, "      %-8s %s\n", reason.Code, reason.Detail)
 	}
-	if f.Miss != nil && f.Kind == challenges.Matmul {
+	if f.Miss != nil {
 		fmt.Fprintf(w, "      %-8s a prover who skipped 1 %% of the entries would pass with probability %.2g\n", "miss", *f.Miss)
 	}
 	for _, t := range f.Testimony {

@@ -3,6 +3,7 @@ package devnet
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
@@ -73,12 +74,7 @@ func expect(p []planted, docs []client.Provider) []Expectation {
 			out = append(out, Expectation{p[i].Name, fmt.Sprintf(format, args...), met})
 		}
 		has := func(flag string) bool {
-			for _, f := range d.Flags {
-				if f == flag {
-					return true
-				}
-			}
-			return false
+			return slices.Contains(d.Flags, flag)
 		}
 		switch p[i].Behaviour {
 		case Liar:

@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -71,13 +71,18 @@ func listen(i int) []string {
 
 // start makes the folder, the registry and the nodes.
 func start(cfg Config) (_ *network, err error) {
-	if err := prepare(&cfg); err != nil {
+	made, err := prepare(&cfg)
+	if err != nil {
 		return nil, err
 	}
 	n := &network{cfg: cfg}
 	defer func() {
 		if err != nil {
-			n.close()
+			// A network that did not start leaves nothing that bars the next one.
+			_ = n.close()
+			for _, path := range made {
+				_ = os.RemoveAll(path)
+			}
 		}
 	}()
 	genesis := time.Now().Add(settle).Truncate(time.Millisecond)
@@ -111,29 +116,33 @@ func start(cfg Config) (_ *network, err error) {
 	return n, err
 }
 
-// prepare makes the folder. It may hold other things, but no devnet.
-func prepare(cfg *Config) error {
+// prepare makes the folder, and says what a start that fails must remove. The
+// folder may hold other things, but no devnet and nothing of its names.
+func prepare(cfg *Config) (made []string, err error) {
 	if cfg.Dir == "" {
-		dir, err := os.MkdirTemp("", "assay-devnet-")
-		if err != nil {
-			return err
+		if cfg.Dir, err = os.MkdirTemp("", "assay-devnet-"); err != nil {
+			return nil, err
 		}
-		cfg.Dir = dir
-		return nil
+		return []string{cfg.Dir}, nil
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
-		return err
+		return nil, err
 	}
-	entries, err := os.ReadDir(cfg.Dir)
-	if err != nil {
-		return err
+	names := []string{"devnet.json", "registry.cbor"}
+	for i := range cfg.Checkers {
+		names = append(names, fmt.Sprintf("checker-%d", i+1))
 	}
-	for _, e := range entries {
-		if e.Name() == "devnet.json" || e.Name() == "registry.cbor" || e.Name() == "checker-1" {
-			return fmt.Errorf("%s: %w: there is a devnet in it already (%s); choose another --dir or remove it", cfg.Dir, fs.ErrExist, e.Name())
+	for i := range cfg.Providers {
+		names = append(names, fmt.Sprintf("provider-%d", i+1))
+	}
+	for _, name := range names {
+		path := filepath.Join(cfg.Dir, name)
+		if node.Exists(path) {
+			return nil, fmt.Errorf("%s: %w: there is a devnet in it already (%s); choose another --dir or remove it", cfg.Dir, fs.ErrExist, name)
 		}
+		made = append(made, path)
 	}
-	return nil
+	return made, nil
 }
 
 func (n *network) startNodes(genesis time.Time) error {
@@ -189,8 +198,7 @@ func (n *network) startNodes(genesis time.Time) error {
 
 // hint says what to do about a taken port.
 func hint(err error, api string) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "listen" {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w (is another devnet running? --listen 127.0.0.1:0 takes any free port instead of %s)", err, api)
 	}
 	return err

@@ -32,40 +32,40 @@ func TestKey(t *testing.T) {
 func TestPrepare(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	cfg := Config{}
-	if err := prepare(&cfg); err != nil {
+	if _, err := prepare(&cfg); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(cfg.Dir); err != nil || !info.IsDir() || !strings.HasPrefix(cfg.Dir, os.TempDir()) {
 		t.Errorf("temporary folder %q, %v", cfg.Dir, err)
 	}
 	second := Config{}
-	if err := prepare(&second); err != nil || second.Dir == cfg.Dir {
+	if _, err := prepare(&second); err != nil || second.Dir == cfg.Dir {
 		t.Errorf("two devnets in %q, %v", second.Dir, err)
 	}
 
 	fresh := Config{Dir: filepath.Join(t.TempDir(), "a", "b")}
-	if err := prepare(&fresh); err != nil {
+	if _, err := prepare(&fresh); err != nil {
 		t.Fatal(err)
 	}
 	notes := filepath.Join(fresh.Dir, "notes")
 	if err := os.WriteFile(notes, []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := prepare(&fresh); err != nil {
+	if _, err := prepare(&fresh); err != nil {
 		t.Errorf("a folder with other files: %v", err)
 	}
 	if b, err := os.ReadFile(notes); err != nil || string(b) != "mine" {
 		t.Errorf("other files: %q, %v", b, err)
 	}
-	if err := prepare(&Config{Dir: notes}); err == nil {
+	if _, err := prepare(&Config{Dir: notes}); err == nil {
 		t.Error("a file in place of a folder: no error")
 	}
-	for _, name := range []string{"devnet.json", "registry.cbor", "checker-1"} {
+	for _, name := range []string{"devnet.json", "registry.cbor", "checker-1", "provider-2"} {
 		dir := t.TempDir()
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		err := prepare(&Config{Dir: dir})
+		_, err := prepare(&Config{Dir: dir, Checkers: []string{Honest}, Providers: []string{Honest, Liar}})
 		if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "--dir") || !strings.Contains(err.Error(), name) {
 			t.Errorf("beside %s: error %v", name, err)
 		}

@@ -58,11 +58,14 @@ func (r *Report) Met() bool {
 // report judges the network as it stands.
 func (n *network) report(ctx context.Context, elapsed time.Duration) (*Report, error) {
 	docs, err := n.judge.look(ctx)
+	for try := 0; err != nil && try < 5; try++ {
+		docs, err = n.judge.look(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the checkers' API: %w", err)
 	}
 	r := &Report{
-		Network: n.registry.Name, DurationS: elapsed.Round(time.Millisecond).Seconds(), Epochs: n.judge.collector.Epochs(),
+		Network: n.registry.Name, DurationS: max(0, elapsed).Round(time.Millisecond).Seconds(), Epochs: n.judge.collector.Epochs(),
 		Expectations: expect(n.planted, docs), dir: n.cfg.Dir,
 	}
 	for i, c := range n.checkers {

@@ -59,9 +59,10 @@ func (s *screen) watch(ctx context.Context, n *network) {
 		// What a checker does not answer this time it will the next.
 		docs, _ := n.judge.look(ctx)
 		clock := n.registry.Clock()
-		head := fmt.Sprintf("\nepoch %d, %d sealed, %s   Ctrl-C ends it", clock.Epoch(time.Now()), n.judge.collector.Epochs(),
+		head := fmt.Sprintf("epoch %d, %d sealed, %s   Ctrl-C ends it", clock.Epoch(time.Now()), n.judge.collector.Epochs(),
 			max(0, time.Since(clock.Genesis)).Round(time.Second))
-		s.paint(head + "\n" + table(n.planted, docs, true, s.width()))
+		head = head[:min(len(head), s.width())]
+		s.paint("\n" + head + "\n" + table(n.planted, docs, true, s.width()))
 	}
 }
 
@@ -124,15 +125,15 @@ func table(p []planted, docs []client.Provider, colours bool, width int) string 
 			rate(d.ThroughputOps), d.Level, strings.Join(d.Flags, " "))
 	}
 	w.Flush()
-	if !colours {
-		return b.String()
-	}
 	lines := strings.SplitAfter(b.String(), "\n")
 	for i := range lines {
 		body := strings.TrimRight(lines[i], "\n")
 		if len(body) > width { // all ASCII
 			body = body[:width]
 			lines[i] = body + "\n"
+		}
+		if !colours {
+			continue
 		}
 		switch {
 		case body == "":

@@ -49,7 +49,7 @@ func ParseNodes(spec string, kinds []string, limit int) ([]string, error) {
 		}
 		return nil
 	}
-	for _, part := range strings.Split(spec, ",") {
+	for part := range strings.SplitSeq(spec, ",") {
 		kind, count, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok {
 			kind, count = Honest, kind

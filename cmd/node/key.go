@@ -20,14 +20,12 @@ func WriteKey(path string, key ed25519.PrivateKey) error {
 	if err != nil {
 		return fmt.Errorf("write key: %w", err)
 	}
-	defer f.Close()
-	if _, err := f.WriteString(hex.EncodeToString(key.Seed()) + "\n"); err != nil {
-		return fmt.Errorf("write key: %w", err)
+	_, err = f.WriteString(hex.EncodeToString(key.Seed()) + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		// Half a key would bar the way of the next try.
+		return fmt.Errorf("write key: %w", errors.Join(err, os.Remove(path)))
 	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write key: %w", err)
-	}
-	return f.Close()
+	return nil
 }
 
 // ReadKey reads a key file and refuses one that others may read.
@@ -64,7 +62,14 @@ func writeFile(path string, data []byte) error {
 	if err := errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // WriteFile writes a whole file or none.

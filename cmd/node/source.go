@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -48,16 +50,18 @@ func (a apiSource) Close() error { return nil }
 func OpenFolder(dir string) (Source, error) {
 	folders := []string{dir}
 	if !Exists(filepath.Join(dir, "db")) {
-		nodes, err := filepath.Glob(filepath.Join(dir, "*", "db"))
-		if err != nil {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		if len(nodes) == 0 {
-			return nil, fmt.Errorf("%s: no node's folder and no devnet's: there is no db in it", dir)
-		}
 		folders = folders[:0]
-		for _, n := range nodes {
-			folders = append(folders, filepath.Dir(n))
+		for _, e := range entries {
+			if e.IsDir() && Exists(filepath.Join(dir, e.Name(), "db")) {
+				folders = append(folders, filepath.Join(dir, e.Name()))
+			}
+		}
+		if len(folders) == 0 {
+			return nil, fmt.Errorf("%s: no node's folder and no devnet's: there is no db in it", dir)
 		}
 	}
 	var f folderSource
@@ -99,7 +103,7 @@ func (f folderSource) Get(_ context.Context, h challenges.Hash) ([]byte, error) 
 			return b, err
 		}
 	}
-	return nil, fmt.Errorf("transcript %v: not here", h)
+	return nil, fmt.Errorf("transcript %v: %w", h, report.ErrNotFound)
 }
 
 func (f folderSource) Close() error {
