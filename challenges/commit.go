@@ -74,23 +74,27 @@ func (t *Tree) Open(entries []uint32) []byte {
 	for _, c := range want {
 		out = append(out, t.data[c*chunkBytes:][:chunkBytes]...)
 	}
-	var walk func(lo, hi int, want []int)
-	walk = func(lo, hi int, want []int) {
-		if len(want) == 0 {
-			cv := cvHash(t.cv(lo, hi))
-			out = append(out, cv[:]...)
-			return
-		}
-		if hi-lo == 1 {
-			return
-		}
-		mid := lo + leftChunks(hi-lo)
-		left, right := splitAt(want, mid)
-		walk(lo, mid, left)
-		walk(mid, hi, right)
-	}
-	walk(0, t.chunks(), want)
+	siblings(0, t.chunks(), want, func(lo, hi int) {
+		cv := cvHash(t.cv(lo, hi))
+		out = append(out, cv[:]...)
+	})
 	return out
+}
+
+// siblings visits the subtrees of chunks [lo, hi) that hold none of the wanted
+// chunks while their sister does: what a verifier lacks, in its order.
+func siblings(lo, hi int, want []int, visit func(lo, hi int)) {
+	if len(want) == 0 {
+		visit(lo, hi)
+		return
+	}
+	if hi-lo == 1 {
+		return
+	}
+	mid := lo + leftChunks(hi-lo)
+	left, right := splitAt(want, mid)
+	siblings(lo, mid, left, visit)
+	siblings(mid, hi, right, visit)
 }
 
 // OpeningBytes is the exact size of an opening of these entries in a matrix of
@@ -101,23 +105,9 @@ func OpeningBytes(chunks int, entries []uint32) int {
 }
 
 func openingBytes(chunks int, want []int) int {
-	siblings := 0
-	var walk func(lo, hi int, want []int)
-	walk = func(lo, hi int, want []int) {
-		if len(want) == 0 {
-			siblings++
-			return
-		}
-		if hi-lo == 1 {
-			return
-		}
-		mid := lo + leftChunks(hi-lo)
-		left, right := splitAt(want, mid)
-		walk(lo, mid, left)
-		walk(mid, hi, right)
-	}
-	walk(0, chunks, want)
-	return len(want)*chunkBytes + siblings*cvBytes
+	lacking := 0
+	siblings(0, chunks, want, func(int, int) { lacking++ })
+	return len(want)*chunkBytes + lacking*cvBytes
 }
 
 // VerifyOpening authenticates an opening of the given entries against root and
@@ -133,14 +123,14 @@ func VerifyOpening(root Hash, chunks int, entries []uint32, opening []byte) ([]i
 		return nil, fmt.Errorf("%w: %d bytes, want %d", ErrOpening, len(opening), n)
 	}
 	data := opening[:len(want)*chunkBytes]
-	siblings := opening[len(data):]
+	given := opening[len(data):]
 	next := 0
 	var walk func(lo, hi int, want []int, flags uint32) [8]uint32
 	walk = func(lo, hi int, want []int, flags uint32) [8]uint32 {
 		if len(want) == 0 {
 			var h Hash
-			copy(h[:], siblings)
-			siblings = siblings[cvBytes:]
+			copy(h[:], given)
+			given = given[cvBytes:]
 			return hashCV(h)
 		}
 		if hi-lo == 1 {
