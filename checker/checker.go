@@ -97,6 +97,8 @@ type Checker struct {
 	failed []report.Finished          // probe transcripts that wait for the next batch
 	open   map[uint64]*sync.WaitGroup // epochs that still take challenges
 	closed uint64                     // epochs below take none
+
+	changed chan struct{} // SetProviders was called
 }
 
 // New makes a checker.
@@ -116,7 +118,7 @@ func New(cfg Config) (*Checker, error) {
 		offers: make(map[challenges.NodeID]challenges.Offer),
 		rtts:   make(map[challenges.NodeID]time.Duration),
 		probes: make(map[uint64]map[challenges.NodeID]*report.Slices),
-		open:   make(map[uint64]*sync.WaitGroup),
+		open:   make(map[uint64]*sync.WaitGroup), changed: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -135,9 +137,7 @@ func (c *Checker) Run(ctx context.Context) error {
 	g.Go(func() error { return c.epochs(ctx, sealing) })
 	g.Go(func() error { return c.sealer(sealing) })
 	g.Go(func() error { return c.flusher(ctx) })
-	for _, p := range c.cfg.Providers {
-		g.Go(func() error { return c.prober(ctx, p) })
-	}
+	g.Go(func() error { return c.probers(ctx) })
 	return g.Wait()
 }
 

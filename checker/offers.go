@@ -15,7 +15,7 @@ func (c *Checker) fetchOffers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, p := range c.cfg.Providers {
+	for _, p := range c.providers() {
 		wg.Go(func() {
 			if err := c.fetchOffer(ctx, p); err != nil {
 				c.log.DebugContext(ctx, "offer", "peer", p, "err", err)

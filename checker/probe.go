@@ -13,7 +13,7 @@ import (
 )
 
 // prober probes one provider in every slice of every epoch.
-func (c *Checker) prober(ctx context.Context, p challenges.NodeID) error {
+func (c *Checker) prober(ctx context.Context, p challenges.NodeID) {
 	every := c.params.ProbeEvery
 	// Each checker has its own moment within a provider's slice, in its first half.
 	h := blake3.New(8, nil)
@@ -26,7 +26,7 @@ func (c *Checker) prober(ctx context.Context, p challenges.NodeID) error {
 	slice := max(0, int64((time.Since(c.clock.Genesis)+every-1)/every))
 	for {
 		if !sleepUntil(ctx, c.clock.Genesis.Add(time.Duration(slice)*every+offset)) {
-			return nil
+			return
 		}
 		epoch, k := uint64(slice/per), int(slice%per)
 		// A silent provider is waited for over several slices, each with its own

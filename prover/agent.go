@@ -202,6 +202,9 @@ func (a *Agent) probe(ctx context.Context, peer challenges.NodeID, conn challeng
 		if a.cfg.Admission.Busy() {
 			flags |= challenges.FlagBusy
 		}
+		if d, ok := a.cfg.Admission.(interface{ Draining() bool }); ok && d.Draining() {
+			flags |= challenges.FlagDraining
+		}
 		pong := challenges.NewPong(ping, a.cfg.Boot, a.pongs.Add(1), a.listed, flags)
 		if err := conn.Send(ctx, sign.Sign(pong)); err != nil {
 			return fmt.Errorf("send pong: %w", err)

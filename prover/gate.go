@@ -10,6 +10,7 @@ import (
 // device and epoch.
 type Gate struct {
 	mu      sync.Mutex
+	drained bool
 	running map[string]challenges.Hash // by device
 	last    map[visit]use
 }
@@ -34,6 +35,9 @@ func NewGate() *Gate {
 func (g *Gate) Admit(r Request) (func(), *Refusal) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.drained {
+		return nil, &Refusal{Reason: challenges.ReasonDrain}
+	}
 	device := r.Challenge.Device
 	if id, ok := g.running[device]; ok {
 		return nil, &Refusal{Reason: challenges.ReasonCollision, IDs: []challenges.Hash{id}}
@@ -49,6 +53,20 @@ func (g *Gate) Admit(r Request) (func(), *Refusal) {
 		defer g.mu.Unlock()
 		delete(g.running, device)
 	}, nil
+}
+
+// Drain refuses everything from now on, with the neutral reason drain.
+func (g *Gate) Drain() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.drained = true
+}
+
+// Draining reports that Drain was called.
+func (g *Gate) Draining() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.drained
 }
 
 // Busy reports a running job.

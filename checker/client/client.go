@@ -62,6 +62,14 @@ func (c *Client) Providers(ctx context.Context) ([]Provider, error) {
 	return p.Providers, err
 }
 
+// Provider reads the checker's own fold of one provider, by its id or a unique
+// beginning of it.
+func (c *Client) Provider(ctx context.Context, id string) (Provider, error) {
+	var p Provider
+	err := c.json(ctx, "/v1/providers/"+url.PathEscape(id), &p)
+	return p, err
+}
+
 // Observations reads the checker's signed observations of one sealed epoch.
 func (c *Client) Observations(ctx context.Context, epoch uint64) ([]challenges.Envelope, error) {
 	var o Observations

@@ -50,7 +50,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetArgs(args)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(devnetCommand(), transcriptsCommand(), verifyCommand())
+	root.AddCommand(devnetCommand(), checkerCommand(), providerCommand(), networkCommand(), configCommand(),
+		providersCommand(), showCommand(), transcriptsCommand(), verifyCommand())
 	ran := false
 	wrap(root, &ran)
 	err := root.ExecuteContext(ctx)

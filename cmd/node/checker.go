@@ -31,6 +31,7 @@ type CheckerConfig struct {
 	Registry *committee.Registry
 	Listen   []string                              // multiaddrs
 	API      string                                // host:port
+	Metrics  string                                // host:port of metrics and health alone; empty: none
 	Network  func(checker.Network) checker.Network // decorates; nil: as it is
 	Log      *slog.Logger
 }
@@ -43,15 +44,35 @@ type Checker struct {
 	apiURL string
 	serve  func() error // waits for the API server
 	stop   context.CancelFunc
+
+	mu     sync.Mutex
+	daemon *checker.Checker // while Run runs
 }
 
 // CreateChecker makes the checker's store, starts its host, and serves its API.
-func CreateChecker(cfg CheckerConfig) (_ *Checker, err error) {
-	id := challenges.IDOf(cfg.Key)
-	db, err := store.Create(filepath.Join(cfg.Dir, "db"), store.Meta{Kind: "checker", Network: cfg.Registry.Hash(), Node: id}, store.Options{Log: cfg.Log})
+func CreateChecker(cfg CheckerConfig) (*Checker, error) {
+	meta := store.Meta{Kind: store.KindChecker, Network: cfg.Registry.Hash(), Node: challenges.IDOf(cfg.Key)}
+	db, err := store.Create(filepath.Join(cfg.Dir, "db"), meta, store.Options{Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
+	return newChecker(cfg, db)
+}
+
+// OpenChecker is CreateChecker over the store that is there; the very first time
+// it makes one.
+func OpenChecker(cfg CheckerConfig) (*Checker, error) {
+	meta := store.Meta{Kind: store.KindChecker, Network: cfg.Registry.Hash(), Node: challenges.IDOf(cfg.Key)}
+	db, err := openStore(cfg.Dir, meta, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	return newChecker(cfg, db)
+}
+
+// newChecker owns db, on an error too.
+func newChecker(cfg CheckerConfig, db *store.DB) (_ *Checker, err error) {
+	id := challenges.IDOf(cfg.Key)
 	defer func() {
 		if err != nil {
 			db.Close()
@@ -92,17 +113,44 @@ func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	if c.cfg.Network != nil {
 		cfg.Network = c.cfg.Network(c.host)
 	}
-	for _, p := range providers {
-		if err := c.host.AddPeer(p.ID, p.Addrs); err != nil {
-			return err
-		}
-		cfg.Providers = append(cfg.Providers, p.ID)
+	var err error
+	if cfg.Providers, err = c.meet(providers); err != nil {
+		return err
 	}
 	daemon, err := checker.New(cfg)
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
+	c.daemon = daemon
+	c.mu.Unlock()
 	return daemon.Run(ctx)
+}
+
+// meet tells the host where providers are reached.
+func (c *Checker) meet(providers []Peer) ([]challenges.NodeID, error) {
+	ids := make([]challenges.NodeID, 0, len(providers))
+	for _, p := range providers {
+		if err := c.host.AddPeer(p.ID, p.Addrs); err != nil {
+			return nil, err
+		}
+		ids = append(ids, p.ID)
+	}
+	return ids, nil
+}
+
+// SetProviders replaces whom to check while Run runs.
+func (c *Checker) SetProviders(providers []Peer) error {
+	ids, err := c.meet(providers)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.daemon != nil {
+		c.daemon.SetProviders(ids)
+	}
+	return nil
 }
 
 // Close ends the API, the host and the store, in that order.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"lukechampine.com/blake3"
 
@@ -29,6 +30,8 @@ type ProviderConfig struct {
 	Admission prover.Admission                    // nil: the default
 	Network   func(prover.Network) prover.Network // decorates; nil: as it is
 	Operator  string
+	Region    string
+	Metrics   string // host:port of metrics and health; empty: none
 	Log       *slog.Logger
 }
 
@@ -36,15 +39,33 @@ type ProviderConfig struct {
 type Provider struct {
 	host *p2p.Host
 	db   *store.DB
+	gate *prover.Gate // nil with another admission
 }
 
 // CreateProvider makes the provider's store and starts its host and agent.
-func CreateProvider(cfg ProviderConfig) (_ *Provider, err error) {
-	id := challenges.IDOf(cfg.Key)
-	db, err := store.Create(filepath.Join(cfg.Dir, "db"), store.Meta{Kind: "provider", Network: cfg.Registry.Hash(), Node: id}, store.Options{Log: cfg.Log})
+func CreateProvider(cfg ProviderConfig) (*Provider, error) {
+	meta := store.Meta{Kind: store.KindProvider, Network: cfg.Registry.Hash(), Node: challenges.IDOf(cfg.Key)}
+	db, err := store.Create(filepath.Join(cfg.Dir, "db"), meta, store.Options{Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
+	return newProvider(cfg, db)
+}
+
+// OpenProvider is CreateProvider over the store that is there; the very first
+// time it makes one.
+func OpenProvider(cfg ProviderConfig) (*Provider, error) {
+	meta := store.Meta{Kind: store.KindProvider, Network: cfg.Registry.Hash(), Node: challenges.IDOf(cfg.Key)}
+	db, err := openStore(cfg.Dir, meta, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	return newProvider(cfg, db)
+}
+
+// newProvider owns db, on an error too.
+func newProvider(cfg ProviderConfig, db *store.DB) (*Provider, error) {
+	id := challenges.IDOf(cfg.Key)
 	boots, err := db.NextBoot()
 	if err != nil {
 		db.Close()
@@ -55,14 +76,18 @@ func CreateProvider(cfg ProviderConfig) (_ *Provider, err error) {
 		db.Close()
 		return nil, err
 	}
-	p := &Provider{host, db}
+	p := &Provider{host: host, db: db}
+	if cfg.Admission == nil {
+		p.gate = prover.NewGate()
+		cfg.Admission = p.gate
+	}
 	var network prover.Network = host
 	if cfg.Network != nil {
 		network = cfg.Network(network)
 	}
 	_, err = prover.New(prover.Config{
 		Key: cfg.Key, Registry: cfg.Registry, Devices: cfg.Devices, Network: network, Ledger: db,
-		Admission: cfg.Admission, Operator: cfg.Operator, Version: Version, Addrs: host.Addrs(),
+		Admission: cfg.Admission, Operator: cfg.Operator, Region: cfg.Region, Version: Version, Addrs: host.Addrs(),
 		Boot: bootID(id, boots), Log: cfg.Log,
 	})
 	if err != nil {
@@ -82,6 +107,17 @@ func bootID(id challenges.NodeID, boots uint64) [16]byte {
 
 // Peer is the provider and where it is reached.
 func (p *Provider) Peer() Peer { return Peer{p.host.ID(), p.host.Addrs()} }
+
+// Drain refuses new jobs, and waits at most so long for those that run.
+func (p *Provider) Drain(most time.Duration) {
+	if p.gate == nil {
+		return
+	}
+	p.gate.Drain()
+	for end := time.Now().Add(most); p.gate.Busy() && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
 
 // Close ends the host, with every stream on it, and the store.
 func (p *Provider) Close() error {

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/client"
+)
+
+// defaultAPI is a checker on this machine.
+const defaultAPI = "http://127.0.0.1:8420"
+
+// apiFlag adds --api, which falls back on ASSAY_API and then on this machine.
+func apiFlag(cmd *cobra.Command, api *string) {
+	def := defaultAPI
+	if v := os.Getenv("ASSAY_API"); v != "" {
+		def = v
+	}
+	cmd.Flags().StringVar(api, "api", def, "a checker's API; ASSAY_API sets the default")
+}
+
+func connect(api string) (*client.Client, error) {
+	c, err := client.New(api)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+func providersCommand() *cobra.Command {
+	var api string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "providers",
+		Short:   "List what a checker knows of the providers, best score first",
+		Example: "  assay providers\n  assay providers --api http://127.0.0.1:8420 --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := connect(api)
+			if err != nil {
+				return err
+			}
+			list, err := c.Providers(cmd.Context())
+			if err != nil {
+				return hinted{err, "is a checker running there? --api or ASSAY_API names another"}
+			}
+			out := cmd.OutOrStdout()
+			if asJSON {
+				return writeJSON(out, client.Providers{Providers: list})
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "assay: no epoch is sealed yet, so nothing is known")
+				return nil
+			}
+			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "PROVIDER\tLEVEL\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tREACHABLE\tTHROUGHPUT\tCLAIM\tFLAGS")
+			for _, p := range list {
+				m := p.ByKind[string(challenges.Matmul)]
+				fmt.Fprintf(w, "%s\t%v\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", p.ID.Short(), p.Level, p.Score,
+					m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused, share(p.Availability.Reachability),
+					opsOf(p.ThroughputOps), opsOf(&p.ClaimOps), strings.Join(p.Flags, " "))
+			}
+			return w.Flush()
+		},
+	}
+	apiFlag(cmd, &api)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func showCommand() *cobra.Command {
+	var api string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show what a checker knows of one provider",
+		Long:    "ID is a provider's id, or the first digits of it if no other begins so.",
+		Example: "  assay show 7671b13e\n  assay show 7671b13e --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := connect(api)
+			if err != nil {
+				return err
+			}
+			p, err := c.Provider(cmd.Context(), strings.ToLower(args[0]))
+			if err != nil {
+				return hinted{err, "assay providers lists the ids"}
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), p)
+			}
+			return describe(cmd.OutOrStdout(), p)
+		},
+	}
+	apiFlag(cmd, &api)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// describe prints one provider for people.
+func describe(out io.Writer, p client.Provider) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	row("provider", "%v", p.ID)
+	row("level", "%v", p.Level)
+	row("score", "%.3f (provisional)", p.Score)
+	row("flags", "%s", orNone(strings.Join(p.Flags, " ")))
+	row("throughput", "%s shown, %s claimed", opsOf(p.ThroughputOps), opsOf(&p.ClaimOps))
+	a := p.Availability
+	row("availability", "%s confirmed, %s reachable, %s demonstrated (95 %%)", share(a.Confirmed), share(a.Reachability), share(a.Lower95))
+	for _, k := range challenges.Kinds() {
+		o := p.ByKind[string(k)]
+		row(string(k), "%d pass, %d wrong, %d late, %d withheld, %d refused, %d unreachable, %d unknown",
+			o.Pass, o.Wrong, o.Late, o.Withheld, o.Refused, o.Unreachable, o.Unknown)
+	}
+	row("epochs", "%d", p.Epochs)
+	for _, h := range p.Proofs {
+		row("proof", "%v", h)
+	}
+	return w.Flush()
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func share(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f %%", 100**v)
+}
+
+// opsOf prints ops/s with a unit that fits.
+func opsOf(v *uint64) string {
+	if v == nil || *v == 0 {
+		return "-"
+	}
+	units := []string{"", "k", "M", "G", "T", "P"}
+	f, i := float64(*v), 0
+	for ; f >= 1000 && i < len(units)-1; i++ {
+		f /= 1000
+	}
+	return fmt.Sprintf("%.1f %sop/s", f, units[i])
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

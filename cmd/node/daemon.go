@@ -1,0 +1,218 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/assaynet/assay/challenges"
+)
+
+// DaemonConfig is what a daemon is started with.
+type DaemonConfig struct {
+	Dir     string              // key, assay.yaml, db
+	Network string              // network.yaml; empty: the one that assay.yaml names
+	Getenv  func(string) string // overrides
+	Stderr  io.Writer           // the log
+	Reload  <-chan struct{}     // read the files again
+	Ready   func(line string)   // told once that it runs, with where it is reached
+}
+
+// drainTime is how long a provider that is stopped lets its jobs end.
+const drainTime = 3 * time.Second
+
+// files is everything that a daemon reads.
+type files struct {
+	config  Config
+	network Network
+	key     ed25519.PrivateKey
+}
+
+func (d DaemonConfig) read() (files, error) {
+	var f files
+	var err error
+	if f.config, err = ReadConfig(d.Dir, d.Getenv); err != nil {
+		return f, err
+	}
+	path := f.config.Network
+	if d.Network != "" {
+		path = d.Network
+	}
+	if f.network, err = ReadNetwork(path); err != nil {
+		return f, err
+	}
+	f.key, err = ReadKey(filepath.Join(d.Dir, "key"))
+	return f, err
+}
+
+// Check reads a node's files as its daemon would, and prints what is in force.
+func Check(d DaemonConfig, w io.Writer) error {
+	f, err := d.read()
+	if err != nil {
+		return err
+	}
+	id := challenges.IDOf(f.key)
+	r := &f.network.Registry
+	fmt.Fprintf(w, "%s %q  %v\nnetwork   %q  %v\n", f.config.Kind, f.config.Name, id, r.Name, r.Hash())
+	fmt.Fprintf(w, "rules     epochs of %v, %d checkers, simulated %v, genesis %s\n", r.Params.Epoch, len(r.Checkers), r.Simulated,
+		r.Clock().Genesis.UTC().Format(time.RFC3339))
+	for _, a := range f.config.Listen {
+		fmt.Fprintf(w, "listen    %s\n", a)
+	}
+	if f.config.API != "" {
+		fmt.Fprintf(w, "api       http://%s\n", f.config.API)
+	}
+	if f.config.Metrics != "" {
+		fmt.Fprintf(w, "metrics   http://%s\n", f.config.Metrics)
+	}
+	for _, v := range f.config.Devices {
+		fmt.Fprintf(w, "device    %s  %s\n", v.ID, v.Model)
+	}
+	fmt.Fprintf(w, "log       %s, %s\n", f.config.Log, f.config.LogFormat)
+	return f.belongs()
+}
+
+// belongs holds a node against the network that it is started in.
+func (f files) belongs() error {
+	id := challenges.IDOf(f.key)
+	r := &f.network.Registry
+	switch f.config.Kind {
+	case KindChecker:
+		if r.Index(id) < 0 {
+			return fmt.Errorf("checker %v is not in network %q: add it to the file's checkers", id, r.Name)
+		}
+	case KindProvider:
+		if !r.Simulated {
+			return fmt.Errorf("network %q is not simulated, and this build has only simulated devices", r.Name)
+		}
+	}
+	return nil
+}
+
+// logger makes the daemon's log; its level can be changed while it runs.
+func (d DaemonConfig) logger(c Config) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	if l, err := c.level(); err == nil {
+		level.Set(l)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(d.Stderr, o)), level
+	}
+	return slog.New(slog.NewTextHandler(d.Stderr, o)), level
+}
+
+// RunChecker runs a checker's daemon until ctx ends.
+func RunChecker(ctx context.Context, d DaemonConfig) (err error) {
+	f, err := d.start(KindChecker)
+	if err != nil {
+		return err
+	}
+	log, level := d.logger(f.config)
+	c, err := OpenChecker(CheckerConfig{
+		Dir: d.Dir, Name: f.config.Name, Key: f.key, Registry: &f.network.Registry, Listen: f.config.Listen, API: f.config.API,
+		Metrics: f.config.Metrics, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	log.Info("checker runs", "id", c.ID(), "network", f.network.Registry.Hash(), "api", c.API(), "providers", len(f.network.Providers))
+	d.ready(fmt.Sprintf("checker %v of network %q serves %s", c.ID(), f.network.Registry.Name, c.API()))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.Run(ctx, f.network.Providers) })
+	g.Go(func() error {
+		d.reload(ctx, f, log, level, func(n files) error { return c.SetProviders(n.network.Providers) })
+		return nil
+	})
+	err = g.Wait()
+	log.Info("shutting down", "err", err)
+	return err
+}
+
+// RunProvider runs a provider's daemon until ctx ends, then lets its jobs end.
+func RunProvider(ctx context.Context, d DaemonConfig) (err error) {
+	f, err := d.start(KindProvider)
+	if err != nil {
+		return err
+	}
+	log, level := d.logger(f.config)
+	devices, err := f.config.devices()
+	if err != nil {
+		return err
+	}
+	p, err := OpenProvider(ProviderConfig{
+		Dir: d.Dir, Key: f.key, Registry: &f.network.Registry, Listen: f.config.Listen, Devices: devices,
+		Operator: f.config.Operator, Region: f.config.Region, Metrics: f.config.Metrics, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	peer := p.Peer()
+	log.Info("provider runs", "id", peer.ID, "network", f.network.Registry.Hash(), "addrs", peer.Addrs)
+	d.ready(fmt.Sprintf("provider %v of network %q listens on %v", peer.ID, f.network.Registry.Name, peer.Addrs))
+	d.reload(ctx, f, log, level, func(files) error { return nil })
+	log.Info("draining")
+	p.Drain(drainTime)
+	log.Info("shutting down")
+	return nil
+}
+
+func (d DaemonConfig) start(kind string) (files, error) {
+	f, err := d.read()
+	if err != nil {
+		return f, err
+	}
+	if f.config.Kind != kind {
+		return f, fmt.Errorf("%s is a %s's folder, not a %s's", d.Dir, f.config.Kind, kind)
+	}
+	return f, f.belongs()
+}
+
+func (d DaemonConfig) ready(line string) {
+	if d.Ready != nil {
+		d.Ready(line)
+	}
+}
+
+// reload takes over what can change while a daemon runs: the log's level and
+// whom to check. Files that do not hold are refused whole; the daemon goes on
+// with what it has. It returns when ctx ends.
+func (d DaemonConfig) reload(ctx context.Context, f files, log *slog.Logger, level *slog.LevelVar, apply func(files) error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.Reload:
+		}
+		n, err := d.read()
+		switch {
+		case err != nil:
+		case n.network.Registry.Hash() != f.network.Registry.Hash():
+			err = errors.New("the file describes another network: that needs a restart with another folder")
+		case !slices.Equal(n.config.Listen, f.config.Listen) || n.config.API != f.config.API || n.config.Metrics != f.config.Metrics:
+			err = errors.New("addresses have changed: that needs a restart")
+		case !slices.Equal(n.config.Devices, f.config.Devices):
+			err = errors.New("devices have changed: that needs a restart")
+		default:
+			err = apply(n)
+		}
+		if err != nil {
+			log.Error("reload refused", "err", err)
+			continue
+		}
+		if l, err := n.config.level(); err == nil {
+			level.Set(l)
+		}
+		log.Info("reloaded", "providers", len(n.network.Providers), "log", n.config.Log)
+	}
+}
