@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"
@@ -79,6 +80,7 @@ type Config struct {
 	Providers  []challenges.NodeID // whom to check
 	Random     io.Reader           // for secrets; nil: the system's
 	Log        *slog.Logger
+	Metrics    prometheus.Registerer // takes one checker; nil: nobody reads them
 }
 
 // Checker is a running checker.
@@ -89,14 +91,26 @@ type Checker struct {
 	params  *committee.Params
 	clock   committee.Clock
 	log     *slog.Logger
+	metrics *metrics
+	health  Health
+	store   faults
+
+	flushing sync.Mutex // held for the whole of a flush
 
 	mu     sync.Mutex
 	offers map[challenges.NodeID]challenges.Offer
 	rtts   map[challenges.NodeID]time.Duration // least seen
 	probes map[uint64]map[challenges.NodeID]*report.Slices
-	failed []report.Finished          // probe transcripts that wait for the next batch
 	open   map[uint64]*sync.WaitGroup // epochs that still take challenges
 	closed uint64                     // epochs below take none
+
+	ends     ends                          // what ended and is not written; removed by flush alone
+	running  map[challenges.Hash]time.Time // begun, and when an end is due at the latest
+	phase    int
+	unsealed uint64    // the epoch to seal next
+	flushed  time.Time // end of the last flush that succeeded
+	born     time.Time
+	steps    stepper // of the wall clock
 
 	changed chan struct{} // SetProviders was called
 }
@@ -113,13 +127,21 @@ func New(cfg Config) (*Checker, error) {
 	if cfg.Registry.Index(id) < 0 {
 		return nil, fmt.Errorf("checker %s is not in the registry of network %q", id.Short(), cfg.Registry.Name)
 	}
-	return &Checker{
+	c := &Checker{
 		cfg: cfg, id: id, network: cfg.Registry.Hash(), params: &cfg.Registry.Params, clock: cfg.Registry.Clock(), log: cfg.Log,
 		offers: make(map[challenges.NodeID]challenges.Offer),
 		rtts:   make(map[challenges.NodeID]time.Duration),
 		probes: make(map[uint64]map[challenges.NodeID]*report.Slices),
 		open:   make(map[uint64]*sync.WaitGroup), changed: make(chan struct{}, 1),
-	}, nil
+		running: make(map[challenges.Hash]time.Time), born: time.Now(),
+	}
+	c.store.failing = make(map[string]time.Time)
+	c.metrics = newMetrics(c)
+	c.addChecks()
+	if err := c.metrics.register(cfg.Metrics); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // ID is the checker's id.
@@ -131,14 +153,23 @@ func (c *Checker) Run(ctx context.Context) error {
 	if err := c.recover(); err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
+	defer c.enter(phaseStopped)
+	c.enter(phaseRuns)
 	c.fetchOffers(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	sealing := make(chan uint64, 16)
 	g.Go(func() error { return c.epochs(ctx, sealing) })
-	g.Go(func() error { return c.sealer(sealing) })
+	g.Go(func() error { return c.sealer(ctx, sealing) })
 	g.Go(func() error { return c.flusher(ctx) })
 	g.Go(func() error { return c.probers(ctx) })
 	return g.Wait()
+}
+
+// enter begins a phase of the checker's life, for its health.
+func (c *Checker) enter(phase int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase, c.flushed = phase, time.Now()
 }
 
 // recover says what an earlier process left open.
@@ -163,10 +194,14 @@ func (c *Checker) recover() error {
 	}
 	c.mu.Lock()
 	c.closed = next
+	if next > 0 {
+		c.metrics.lastSealed.Set(float64(next - 1))
+	}
+	c.unsealed = max(next, c.clock.Epoch(time.Now())) // those before are sealed here, or never were
 	c.mu.Unlock()
 	for _, e := range unsealed {
 		if e >= next && e < c.clock.Epoch(time.Now()) {
-			if err := c.seal(e); err != nil {
+			if err := c.seal(context.Background(), e); err != nil {
 				return err
 			}
 		}

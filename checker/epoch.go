@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
@@ -62,6 +63,10 @@ func (c *Checker) start(ctx context.Context, epoch uint64) {
 			if !sleepUntil(ctx, begin.Add(a.At)) {
 				return
 			}
+			if c.paused() {
+				c.metrics.skipped.Inc()
+				return
+			}
 			if err := c.issue(ctx, a); err != nil {
 				c.log.ErrorContext(ctx, "challenge", "peer", a.Provider, "kind", a.Kind, "err", err)
 			}
@@ -69,12 +74,13 @@ func (c *Checker) start(ctx context.Context, epoch uint64) {
 	}
 }
 
-// track counts one more challenge of an epoch, unless the epoch is being closed.
+// track counts one more challenge of an epoch, unless the epoch is being closed or
+// too many epochs before it wait to be sealed.
 // The sealer waits until each one's done was called.
 func (c *Checker) track(epoch uint64) (done func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if epoch < c.closed {
+	if epoch < c.closed || epoch > c.unsealed+maxUnsealed {
 		return nil, false
 	}
 	open := c.open[epoch]
@@ -98,51 +104,110 @@ func (c *Checker) close(epoch uint64) {
 	}
 }
 
-// sealer closes epochs in order, each when its last challenge is final.
-func (c *Checker) sealer(sealing <-chan uint64) error {
-	var first error
-	for epoch := range sealing {
-		c.close(epoch)
-		if err := c.seal(epoch); err != nil && first == nil {
-			first = fmt.Errorf("seal epoch %d: %w", epoch, err)
+// sealer closes epochs in order, each when its last challenge is final. One that
+// cannot be sealed is tried again each second, and those after it wait: sealing
+// them would seal it without its observations.
+func (c *Checker) sealer(ctx context.Context, ended <-chan uint64) error {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	var waiting []uint64
+	for {
+		var tick <-chan time.Time
+		if len(waiting) > 0 {
+			tick = again.C
+		}
+		more := true
+		select {
+		case <-tick:
+		case epoch, ok := <-ended:
+			if more = ok; more {
+				c.close(epoch)
+				waiting = append(waiting, epoch)
+			}
+		}
+		var err error
+		for len(waiting) > 0 && err == nil {
+			if err = c.seal(ctx, waiting[0]); err == nil {
+				waiting = waiting[1:]
+			}
+		}
+		if !more && err != nil {
+			return fmt.Errorf("seal epoch %d: %w", waiting[0], err)
+		}
+		if !more {
+			return nil
 		}
 	}
-	return first
 }
 
 // seal writes an epoch's observations and folds them.
-func (c *Checker) seal(epoch uint64) error {
-	if err := c.flush(); err != nil {
+func (c *Checker) seal(ctx context.Context, epoch uint64) error {
+	if err := c.flush(ctx); err != nil {
 		return err
 	}
-	records, err := c.cfg.Epochs.EpochRecords(epoch)
+	start := time.Now()
+	sealed, events, err := c.fold(epoch)
+	if err == nil {
+		err = c.cfg.Reports.Seal(epoch, sealed.rows)
+	}
+	c.wrote(ctx, opSeal, err, "epoch", epoch)
+	if err != nil {
+		// A store that failed after it had written must not get it twice.
+		if next, nerr := c.cfg.Reports.SealedEpoch(); nerr == nil && next > epoch {
+			err = nil
+		}
+	}
 	if err != nil {
 		return err
 	}
-	sealed := make([]reputation.Sealed, 0, len(records))
+	for _, e := range events {
+		c.log.InfoContext(ctx, "flag", "peer", e.Provider, "flag", e.Code, "epoch", e.Epoch)
+	}
+	c.log.InfoContext(ctx, "epoch sealed", "epoch", epoch, "providers", len(sealed.rows), "challenges", &sealed.items, "probes", &sealed.slices)
+	c.metrics.sealed.Inc()
+	c.metrics.lastSealed.Set(float64(epoch))
+	c.metrics.sealSeconds.Observe(time.Since(start).Seconds())
+	c.mu.Lock()
+	delete(c.probes, epoch)
+	c.unsealed = max(c.unsealed, epoch+1)
+	c.mu.Unlock()
+	return nil
+}
+
+// folded is an epoch that is ready to be sealed, and what is in it.
+type folded struct {
+	rows          []reputation.Sealed
+	items, slices tally
+}
+
+// fold makes an epoch's observations and the standings that they lead to.
+func (c *Checker) fold(epoch uint64) (f folded, flags []reputation.Event, err error) {
+	records, err := c.cfg.Epochs.EpochRecords(epoch)
+	if err != nil {
+		return f, nil, err
+	}
+	f.rows = make([]reputation.Sealed, 0, len(records))
 	for _, r := range records {
 		o := report.Observation{
 			Epoch: epoch, Provider: r.Provider, Simulated: c.cfg.Registry.Simulated,
 			Slices: r.Slices.Slices, RTT: r.RTT, Items: r.Items,
 		}
+		for _, it := range o.Items {
+			f.items.add(it.Outcome)
+		}
+		for _, s := range o.Slices {
+			f.slices.add(challenges.Outcome(s))
+		}
 		old, err := c.cfg.Reports.Standing(r.Provider)
 		if err != nil && !errors.Is(err, report.ErrNotFound) {
-			return err
+			return f, nil, err
 		}
 		a := reputation.Combine(c.cfg.Registry, epoch, r.Provider, []reputation.Seen{{Checker: c.id, Observation: o}})
 		standing, events := reputation.Fold(old, a, c.params)
-		for _, e := range events {
-			c.log.Info("flag", "peer", e.Provider, "flag", e.Code, "epoch", e.Epoch)
-		}
-		sealed = append(sealed, reputation.Sealed{
+		flags = append(flags, events...)
+		f.rows = append(f.rows, reputation.Sealed{
 			Observation: o.Seal(c.network, c.cfg.Key), Epoch: epoch, Provider: r.Provider, Standing: standing,
 		})
 	}
-	if err := c.cfg.Reports.Seal(epoch, sealed); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	delete(c.probes, epoch)
-	c.mu.Unlock()
-	return nil
+	return f, flags, nil
 }

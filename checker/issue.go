@@ -29,7 +29,7 @@ func (c *Checker) issue(ctx context.Context, a committee.Assignment) error {
 		Profile: row.Number, Claim: device.Int8Ops, RTT: min(rtt, 10*time.Second), Window: row.Window(device.Int8Ops, rtt),
 	}
 	if err := params.Check(); err != nil {
-		c.log.DebugContext(ctx, "offer cannot be challenged", "peer", a.Provider, "err", err)
+		c.log.DebugContext(ctx, "offer cannot be challenged", "peer", a.Provider, "kind", a.Kind, "err", peerError{err})
 		return nil
 	}
 	ch := challenges.Challenge{
@@ -47,12 +47,16 @@ func (c *Checker) issue(ctx context.Context, a committee.Assignment) error {
 	}
 	// Written down before it is sent: a crash from here on leaves a challenge that
 	// says of itself that it was abandoned.
-	if err := c.cfg.Challenges.Begin(s.ID(), begun); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	err = c.cfg.Challenges.Begin(s.ID(), begun)
+	c.wrote(ctx, opBegin, err, "peer", a.Provider, "challenge", s.ID(), "kind", ch.Kind)
+	if err != nil {
+		return nil // not sent; if it was written all the same, the next start gives it up
 	}
+	defer c.begun(s.ID(), ch.Deadline)()
 	drive(ctx, c.cfg.Network, s, wire, challenges.ProtoControl, challenges.ProtoBulk)
 	f := c.finished(s)
-	v := s.Verdict()
+	v := c.judged(ctx, s)
+	c.metrics.lags(s.Transcript().Events)
 	f.Item = &report.Item{
 		Challenge: s.ID(), Kind: ch.Kind, Device: a.Device, Outcome: v.Outcome, OpsLower: v.OpsLower,
 		Claim: params.Claim, Transcript: f.Info.Hash,
@@ -60,12 +64,34 @@ func (c *Checker) issue(ctx context.Context, a committee.Assignment) error {
 	if r, ok := s.Transcript().Refusal(); ok {
 		f.Item.Reason = r.Reason
 	}
-	if err := c.cfg.Challenges.Finish(f); err != nil {
-		return fmt.Errorf("finish: %w", err)
+	err = c.cfg.Challenges.Finish(f)
+	c.wrote(ctx, opFinish, err, "peer", a.Provider, "challenge", s.ID(), "kind", ch.Kind)
+	if err != nil {
+		c.keep(ctx, f) // the epoch is not sealed before it is written
 	}
-	c.log.DebugContext(ctx, "verdict", "peer", a.Provider, "challenge", s.ID(), "kind", ch.Kind,
-		"outcome", v.Outcome, "clause", v.Clause, "ops", v.OpsLower)
 	return nil
+}
+
+// begun counts a challenge as open until done is called. Its dial and its answers
+// have a deadline each.
+func (c *Checker) begun(id challenges.Hash, deadline time.Duration) (done func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running[id] = time.Now().Add(2*deadline + endWithin)
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.running, id)
+	}
+}
+
+// judged counts a verdict and writes its one line.
+func (c *Checker) judged(ctx context.Context, s *challenges.Session) challenges.Verdict {
+	v, ch := s.Verdict(), s.Challenge()
+	c.metrics.verdict(ch.Kind, v)
+	c.log.DebugContext(ctx, "verdict", "peer", ch.Provider, "challenge", s.ID(), "kind", ch.Kind,
+		"epoch", ch.Epoch, "outcome", v.Outcome, "clause", v.Clause, "ops", v.OpsLower)
+	return v
 }
 
 // draw gives a challenge its network, secret and envelope, and a session.

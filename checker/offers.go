@@ -18,7 +18,7 @@ func (c *Checker) fetchOffers(ctx context.Context) {
 	for _, p := range c.providers() {
 		wg.Go(func() {
 			if err := c.fetchOffer(ctx, p); err != nil {
-				c.log.DebugContext(ctx, "offer", "peer", p, "err", err)
+				c.log.DebugContext(ctx, "offer", "peer", p, "err", peerError{err})
 			}
 		})
 	}
@@ -55,7 +55,9 @@ func (c *Checker) fetchOffer(ctx context.Context, p challenges.NodeID) error {
 	case known && old.Seq >= offer.Seq:
 		return nil
 	}
-	if err := c.cfg.Offers.PutOffer(p, frame); err != nil {
+	err = c.cfg.Offers.PutOffer(p, frame)
+	c.wrote(ctx, opOffer, err, "peer", p)
+	if err != nil {
 		return fmt.Errorf("store offer: %w", err)
 	}
 	c.offers[p] = offer

@@ -49,14 +49,25 @@ func (c *Checker) probe(ctx context.Context, p challenges.NodeID, epoch uint64, 
 	}
 	env, _, s, err := c.draw(ch)
 	if err != nil {
-		c.log.ErrorContext(ctx, "probe", "peer", p, "err", err)
+		c.log.ErrorContext(ctx, "probe", "peer", p, "kind", ch.Kind, "err", err)
 		return
 	}
+	c.metrics.probesRunning.Inc()
 	relayed := drive(ctx, c.cfg.Network, s, challenges.Marshal(&env), challenges.ProtoProbe)
-	v := s.Verdict()
+	c.metrics.probesRunning.Dec()
 	if ctx.Err() != nil {
 		return // the checker stops; nothing was seen
 	}
+	v := c.judged(ctx, s)
+	c.noted(p, epoch, k, v, relayed)
+	if v.Outcome != challenges.Pass {
+		// Failures keep their transcript; what went well is only counted.
+		c.keep(ctx, c.finished(s))
+	}
+}
+
+// noted puts a probe's outcome into its slice.
+func (c *Checker) noted(p challenges.NodeID, epoch uint64, k int, v challenges.Verdict, relayed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	byProvider := c.probes[epoch]
@@ -70,12 +81,8 @@ func (c *Checker) probe(ctx context.Context, p challenges.NodeID, epoch uint64, 
 		byProvider[p] = row
 	}
 	row.Slices[k] = byte(v.Outcome)
-	if v.Outcome != challenges.Pass {
-		// Failures keep their transcript; what went well is only counted.
-		c.failed = append(c.failed, c.finished(s))
-		return
-	}
-	if !relayed && v.RTT > 0 {
+	if v.Outcome == challenges.Pass && !relayed && v.RTT > 0 {
+		c.metrics.rtt.Observe(v.RTT.Seconds())
 		if row.RTT == 0 || v.RTT < row.RTT {
 			row.RTT = v.RTT
 		}
@@ -85,44 +92,20 @@ func (c *Checker) probe(ctx context.Context, p challenges.NodeID, epoch uint64, 
 	}
 }
 
-// flusher writes the probes down, one batch a second.
+// flusher writes the probes down, one batch a second. A failure is logged where it
+// happens; only that of the last flush ends the checker with an error.
 func (c *Checker) flusher(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return c.flush()
+			return c.flush(ctx)
 		case <-tick.C:
-			if err := c.flush(); err != nil {
-				c.log.ErrorContext(ctx, "flush probes", "err", err)
-			}
+			_ = c.flush(ctx)
+			c.mu.Lock()
+			c.look(time.Now())
+			c.mu.Unlock()
 		}
 	}
-}
-
-func (c *Checker) flush() error {
-	c.mu.Lock()
-	failed := c.failed
-	c.failed = nil
-	batches := make(map[uint64][]report.Slices, len(c.probes))
-	for epoch, byProvider := range c.probes {
-		for _, s := range byProvider {
-			row := *s
-			row.Slices = append([]byte(nil), s.Slices...)
-			batches[epoch] = append(batches[epoch], row)
-		}
-	}
-	c.mu.Unlock()
-	for _, f := range failed {
-		if err := c.cfg.Challenges.Finish(f); err != nil {
-			return err
-		}
-	}
-	for epoch, b := range batches {
-		if err := c.cfg.Epochs.PutSlices(epoch, b); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"github.com/assaynet/assay/challenges"
@@ -71,6 +72,7 @@ type Config struct {
 	Addrs     []string
 	Boot      [16]byte // changes with every start
 	Log       *slog.Logger
+	Metrics   prometheus.Registerer // takes one agent; nil: nobody reads them
 }
 
 // Agent is a provider.
@@ -87,6 +89,8 @@ type Agent struct {
 	// share one slow allowance.
 	strangers *rate.Limiter
 	log       *slog.Logger
+	metrics   *metrics
+	health    Health
 
 	mu      sync.Mutex
 	offer   challenges.Offer
@@ -108,7 +112,10 @@ func New(cfg Config) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, id: challenges.IDOf(cfg.Key), network: cfg.Registry.Hash(), clock: cfg.Registry.Clock(),
 		devices: make(map[string]gpu.Device), strangers: rate.NewLimiter(5, 10), log: cfg.Log,
+		metrics: newMetrics(),
 	}
+	a.health.born, a.health.recovered = time.Now(), make(map[string]time.Time)
+	a.health.failing, a.health.ledger = make(map[string]time.Time), make(map[string]time.Time)
 	a.meet.tables = make(map[challenges.Hash]*table)
 	offer := challenges.Offer{
 		Operator: cfg.Operator, Region: cfg.Region, Agent: cfg.Version, Addrs: cfg.Addrs,
@@ -125,6 +132,9 @@ func New(cfg Config) (*Agent, error) {
 	a.seal(time.Now())
 	if err := a.offer.Check(); err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
+	}
+	if err := a.metrics.register(cfg.Metrics); err != nil {
+		return nil, err
 	}
 	cfg.Network.Handle(challenges.ProtoControl, a.challenge)
 	cfg.Network.Handle(challenges.ProtoBulk, a.bulk)
@@ -143,14 +153,19 @@ func (a *Agent) seal(now time.Time) {
 	a.sealed, a.renewal = challenges.Marshal(&env), now.Add(offerLife/2)
 }
 
-func (a *Agent) sendOffer(ctx context.Context, _ challenges.NodeID, conn challenges.Conn) error {
+func (a *Agent) sendOffer(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error {
 	a.mu.Lock()
 	if now := time.Now(); now.After(a.renewal) {
 		a.seal(now)
 	}
 	sealed := a.sealed
 	a.mu.Unlock()
-	return conn.Send(ctx, sealed)
+	if err := conn.Send(ctx, sealed); err != nil {
+		return fmt.Errorf("send offer: %w", err)
+	}
+	a.metrics.offers.Inc()
+	a.contact(peer, true)
+	return nil
 }
 
 // receive reads and authenticates the challenge that opens a stream.
@@ -186,8 +201,10 @@ func (a *Agent) probe(ctx context.Context, peer challenges.NodeID, conn challeng
 		return err
 	}
 	if a.cfg.Registry.Index(peer) < 0 && !a.strangers.Allow() {
+		a.metrics.strangers.Inc()
 		return errors.New("too many probes of strangers")
 	}
+	a.contact(peer, false)
 	sign := challenges.NewFrameSigner(a.cfg.Key, a.network, r.ID, challenges.StreamControl)
 	for range params.Pings {
 		frame, err := conn.Recv(ctx)
@@ -210,5 +227,6 @@ func (a *Agent) probe(ctx context.Context, peer challenges.NodeID, conn challeng
 			return fmt.Errorf("send pong: %w", err)
 		}
 	}
+	a.metrics.probes.Inc()
 	return nil
 }

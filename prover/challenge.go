@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,7 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 	if err != nil {
 		return err
 	}
+	a.contact(peer, false)
 	params, err := r.Challenge.MatmulParams()
 	if err != nil {
 		return err
@@ -52,18 +54,42 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 		// runs of one chain.
 		return w.refuse(ctx, &Refusal{Reason: challenges.ReasonReplay})
 	case err != nil:
-		a.log.ErrorContext(ctx, "ledger", "challenge", r.ID, "err", err)
+		a.wrote(ctx, opUse, r, err)
 		return w.refuse(ctx, &Refusal{Reason: challenges.ReasonBusy})
 	}
+	a.wrote(ctx, opUse, r, nil)
+	a.metrics.running.Inc()
 	err = w.run(ctx, device)
+	a.metrics.running.Dec()
+	a.ended(ctx, r, w.result(err), err)
 	how := "answered"
 	if err != nil {
 		how = err.Error()
 	}
-	if lerr := a.cfg.Ledger.Ended(r.ID, time.Now().UnixNano(), how); lerr != nil {
-		a.log.ErrorContext(ctx, "ledger", "challenge", r.ID, "err", lerr)
-	}
+	a.wrote(ctx, opEnded, r, a.cfg.Ledger.Ended(r.ID, time.Now().UnixNano(), how))
 	return err
+}
+
+// result says how a run ended, and by that whose doing it was.
+func (w *work) result(err error) string {
+	var device *deviceError
+	switch {
+	case err == nil:
+		return resultAnswered
+	case errors.Is(err, gpu.ErrOverrun):
+		return resultAborted
+	case errors.As(err, &device), w.stuck():
+		return resultFailed
+	}
+	return resultLeft
+}
+
+// stuck reports that time ran out over a round whose key waited for nobody: a
+// device that hangs looks else like a checker that leaves, as it does at its
+// deadline.
+func (w *work) stuck() bool {
+	next := w.computed.Load()
+	return time.Since(w.start) > w.request.Challenge.Deadline*9/10 && next < w.rounds && next-1-int64(w.params.Window) < w.opened.Load()
 }
 
 // check holds a request against what the agent offers.
@@ -97,9 +123,13 @@ type work struct {
 	bulk    *table
 	sign    *challenges.FrameSigner // of the control stream
 	overrun error                   // why the run was aborted; commit's, read after the run
+
+	rounds           int64        // of the profile
+	computed, opened atomic.Int64 // rounds
 }
 
 func (w *work) refuse(ctx context.Context, r *Refusal) error {
+	w.agent.ended(ctx, w.request, refused(r.Reason), nil)
 	err := w.control.Send(ctx, w.sign.Sign(challenges.NewRefusal(r.Reason, r.Until, r.IDs...)))
 	if err != nil {
 		return fmt.Errorf("refuse: %w", err)
@@ -128,12 +158,13 @@ func (w *work) run(ctx context.Context, device gpu.Device) error {
 	// the device.
 	ctx, cancel := context.WithTimeout(ctx, w.request.Challenge.Deadline+time.Second)
 	defer cancel()
+	w.rounds = int64(row.Rounds)
 	g, ctx := errgroup.WithContext(ctx)
 	run, err := device.Start(ctx, gpu.Job{
 		ID: w.request.ID, Device: w.request.Challenge.Device, Profile: row, Window: int(w.params.Window),
 	})
 	if err != nil {
-		return fmt.Errorf("start: %w", err)
+		return deviceFault(ctx, "start", err)
 	}
 	defer run.Close()
 
@@ -160,6 +191,7 @@ func (w *work) run(ctx context.Context, device gpu.Device) error {
 func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.Hash, sent <-chan struct{}) error {
 	core := challenges.Core{Challenge: w.request.ID, Device: w.request.Challenge.Device, Boot: w.agent.cfg.Boot}
 	for {
+		asked := time.Now()
 		root, err := run.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
@@ -174,8 +206,10 @@ func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("compute: %w", err)
+			return deviceFault(ctx, "compute", err)
 		}
+		w.agent.metrics.round.Observe(time.Since(asked).Seconds())
+		w.computed.Add(1)
 		core.Roots = append(core.Roots, root.Root)
 		roots <- root.Root
 		frame := w.sign.Sign(challenges.NewRoot(root.Round, root.Root, root.Key, time.Since(w.start)))
@@ -216,10 +250,17 @@ func (w *work) listen(ctx context.Context, run gpu.Run, row challenges.MatmulPro
 		default:
 			return fmt.Errorf("positions of round %d before its root", round)
 		}
-		opening, err := run.Open(ctx, round, challenges.UnpackPositions(f.Positions))
-		if err != nil {
-			return fmt.Errorf("open: %w", err)
+		at := challenges.UnpackPositions(f.Positions)
+		for _, e := range at {
+			if uint64(e) >= row.Shape.Entries() {
+				return fmt.Errorf("positions of round %d: entry %d is outside the matrix", f.Round, e)
+			}
 		}
+		opening, err := run.Open(ctx, round, at)
+		if err != nil {
+			return deviceFault(ctx, "open", err)
+		}
+		w.opened.Add(1)
 		queue <- opened{round, challenges.FrameHash(frame), opening}
 	}
 	return nil
@@ -251,6 +292,7 @@ func (w *work) open(ctx context.Context, queue <-chan opened) error {
 					return fmt.Errorf("send opening %d: %w", o.round, err)
 				}
 			}
+			w.agent.metrics.openings.Add(float64(len(o.opening)))
 		}
 	}
 }

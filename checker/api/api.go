@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
@@ -47,6 +49,8 @@ type Config struct {
 	Reports  Reports
 	Evidence Evidence
 	Log      *slog.Logger
+	Health   func() (ok bool, checks any) // of the daemon, for /readyz; nil: no such page
+	Gatherer prometheus.Gatherer          // for /metrics; nil: no such page
 }
 
 // maxList bounds the rows of one answer.
@@ -67,6 +71,7 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /v1/epochs/{epoch}/observations", s.observations)
 	mux.HandleFunc("GET /v1/transcripts", s.transcripts)
 	mux.HandleFunc("GET /v1/transcripts/{hash}", s.transcript)
+	ops(mux, cfg.Gatherer, cfg.Health)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		s.problem(w, http.StatusNotFound, fmt.Sprintf("%s: no such page", r.URL.Path), "GET / lists the pages")
 	})
@@ -98,7 +103,8 @@ func (s *server) index(w http.ResponseWriter, _ *http.Request) {
 		"GET /v1/status\nGET /v1/registry                     canonical CBOR; its BLAKE3 is the network id\n"+
 		"GET /v1/providers                    this checker's own fold, best score first\nGET /v1/providers/ID\n"+
 		"GET /v1/epochs/EPOCH/observations    signed envelopes\n"+
-		"GET /v1/transcripts?kind=&outcome=&provider=&limit=\nGET /v1/transcripts/HASH             one sealed transcript, for assay verify\n",
+		"GET /v1/transcripts?kind=&outcome=&provider=&limit=\nGET /v1/transcripts/HASH             one sealed transcript, for assay verify\n"+
+		"GET /healthz                         the process serves\nGET /readyz                          its checks, 503 if one fails\n",
 		s.cfg.Name, s.cfg.Registry.Name)
 }
 
@@ -268,6 +274,10 @@ func (s *server) send(w http.ResponseWriter, doc any) {
 }
 
 func (s *server) problem(w http.ResponseWriter, code int, what, hint string) {
+	problem(w, code, what, hint)
+}
+
+func problem(w http.ResponseWriter, code int, what, hint string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(client.Problem{Error: what, Hint: hint})

@@ -3,11 +3,15 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker"
@@ -40,13 +44,15 @@ type CheckerConfig struct {
 type Checker struct {
 	cfg    CheckerConfig
 	host   *p2p.Host
-	db     *store.DB
+	db     *lasting
 	apiURL string
 	serve  func() error // waits for the API server
 	stop   context.CancelFunc
 
+	metrics *prometheus.Registry
+
 	mu     sync.Mutex
-	daemon *checker.Checker // while Run runs
+	daemon *checker.Checker // from Run on
 }
 
 // CreateChecker makes the checker's store, starts its host, and serves its API.
@@ -56,7 +62,7 @@ func CreateChecker(cfg CheckerConfig) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newChecker(cfg, db)
+	return newChecker(cfg, newLasting(cfg.Dir, meta, cfg.Log, db))
 }
 
 // OpenChecker is CreateChecker over the store that is there; the very first time
@@ -67,11 +73,14 @@ func OpenChecker(cfg CheckerConfig) (*Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newChecker(cfg, db)
+	return newChecker(cfg, newLasting(cfg.Dir, meta, cfg.Log, db))
 }
 
 // newChecker owns db, on an error too.
-func newChecker(cfg CheckerConfig, db *store.DB) (_ *Checker, err error) {
+func newChecker(cfg CheckerConfig, db *lasting) (_ *Checker, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	id := challenges.IDOf(cfg.Key)
 	defer func() {
 		if err != nil {
@@ -88,14 +97,22 @@ func newChecker(cfg CheckerConfig, db *store.DB) (_ *Checker, err error) {
 		return nil, fmt.Errorf("listen for the API: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Checker{cfg: cfg, host: host, db: db, apiURL: "http://" + l.Addr().String(), stop: cancel}
+	c := &Checker{cfg: cfg, host: host, db: db, apiURL: "http://" + l.Addr().String(), stop: cancel, metrics: newMetrics()}
 	handler := api.Handler(api.Config{
 		Registry: cfg.Registry, ID: id, Name: cfg.Name, Reports: db, Evidence: db, Log: cfg.Log,
+		Health: c.ready, Gatherer: c.metrics,
 	})
-	var wg sync.WaitGroup
-	var serr error
-	wg.Go(func() { serr = api.Serve(ctx, l, handler) })
-	c.serve = func() error { wg.Wait(); return serr }
+	var g errgroup.Group
+	g.Go(func() error { return api.Serve(ctx, l, handler) })
+	if cfg.Metrics != "" {
+		ops, err := serveOps(ctx, &g, cfg.Metrics, api.Ops(c.metrics, c.ready))
+		if err != nil {
+			cancel()
+			return nil, errors.Join(err, g.Wait(), host.Close())
+		}
+		cfg.Log.Info("metrics", "addr", ops)
+	}
+	c.serve = g.Wait
 	return c, nil
 }
 
@@ -109,6 +126,7 @@ func (c *Checker) API() string { return c.apiURL }
 func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	cfg := checker.Config{
 		Key: c.cfg.Key, Registry: c.cfg.Registry, Network: c.host, Challenges: c.db, Epochs: c.db, Reports: c.db, Offers: c.db, Log: c.cfg.Log,
+		Metrics: c.metrics,
 	}
 	if c.cfg.Network != nil {
 		cfg.Network = c.cfg.Network(c.host)
@@ -125,6 +143,16 @@ func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	c.daemon = daemon
 	c.mu.Unlock()
 	return daemon.Run(ctx)
+}
+
+// ready is the daemon's health; before Run there is none.
+func (c *Checker) ready() (bool, any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.daemon == nil {
+		return false, nil
+	}
+	return c.daemon.Ready()
 }
 
 // meet tells the host where providers are reached.
@@ -156,12 +184,5 @@ func (c *Checker) SetProviders(providers []Peer) error {
 // Close ends the API, the host and the store, in that order.
 func (c *Checker) Close() error {
 	c.stop()
-	err := c.serve()
-	if cerr := c.host.Close(); err == nil {
-		err = cerr
-	}
-	if cerr := c.db.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return errors.Join(c.serve(), c.host.Close(), c.db.Close())
 }

@@ -1,15 +1,19 @@
 package node
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"lukechampine.com/blake3"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/api"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/p2p"
@@ -38,8 +42,10 @@ type ProviderConfig struct {
 // Provider is an agent with its host and store.
 type Provider struct {
 	host *p2p.Host
-	db   *store.DB
+	db   *lasting
 	gate *prover.Gate // nil with another admission
+	stop func()       // ends the metrics' server
+	ops  errgroup.Group
 }
 
 // CreateProvider makes the provider's store and starts its host and agent.
@@ -49,7 +55,7 @@ func CreateProvider(cfg ProviderConfig) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newProvider(cfg, db)
+	return newProvider(cfg, newLasting(cfg.Dir, meta, cfg.Log, db))
 }
 
 // OpenProvider is CreateProvider over the store that is there; the very first
@@ -60,13 +66,13 @@ func OpenProvider(cfg ProviderConfig) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newProvider(cfg, db)
+	return newProvider(cfg, newLasting(cfg.Dir, meta, cfg.Log, db))
 }
 
 // newProvider owns db, on an error too.
-func newProvider(cfg ProviderConfig, db *store.DB) (*Provider, error) {
+func newProvider(cfg ProviderConfig, db *lasting) (*Provider, error) {
 	id := challenges.IDOf(cfg.Key)
-	boots, err := db.NextBoot()
+	boots, err := read(db, (*store.DB).NextBoot)
 	if err != nil {
 		db.Close()
 		return nil, err
@@ -76,7 +82,9 @@ func newProvider(cfg ProviderConfig, db *store.DB) (*Provider, error) {
 		db.Close()
 		return nil, err
 	}
-	p := &Provider{host: host, db: db}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Provider{host: host, db: db, stop: cancel}
+	metrics := newMetrics()
 	if cfg.Admission == nil {
 		p.gate = prover.NewGate()
 		cfg.Admission = p.gate
@@ -85,14 +93,16 @@ func newProvider(cfg ProviderConfig, db *store.DB) (*Provider, error) {
 	if cfg.Network != nil {
 		network = cfg.Network(network)
 	}
-	_, err = prover.New(prover.Config{
+	agent, err := prover.New(prover.Config{
 		Key: cfg.Key, Registry: cfg.Registry, Devices: cfg.Devices, Network: network, Ledger: db,
 		Admission: cfg.Admission, Operator: cfg.Operator, Region: cfg.Region, Version: Version, Addrs: host.Addrs(),
-		Boot: bootID(id, boots), Log: cfg.Log,
+		Boot: bootID(id, boots), Log: cfg.Log, Metrics: metrics,
 	})
+	if err == nil && cfg.Metrics != "" {
+		_, err = serveOps(ctx, &p.ops, cfg.Metrics, api.Ops(metrics, agent.Ready))
+	}
 	if err != nil {
-		p.Close()
-		return nil, err
+		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
@@ -121,9 +131,6 @@ func (p *Provider) Drain(most time.Duration) {
 
 // Close ends the host, with every stream on it, and the store.
 func (p *Provider) Close() error {
-	err := p.host.Close()
-	if cerr := p.db.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	p.stop()
+	return errors.Join(p.ops.Wait(), p.host.Close(), p.db.Close())
 }
