@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -170,6 +171,14 @@ func (w *world) agent(i int, device gpu.Device, decorate func(prover.Network) pr
 // run lets every checker check all providers for whole epochs, then ends them.
 func (w *world) run(epochs int, decorate func(checker.Network) checker.Network) {
 	w.t.Helper()
+	if err := w.tryRun(epochs, decorate); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// tryRun is run where a checker may fail.
+func (w *world) tryRun(epochs int, decorate func(checker.Network) checker.Network) error {
+	w.t.Helper()
 	ctx, cancel := context.WithDeadline(w.t.Context(), w.registry.Clock().Start(uint64(epochs)).Add(-time.Millisecond))
 	defer cancel()
 	done := make(chan error, len(w.checkers))
@@ -187,11 +196,11 @@ func (w *world) run(epochs int, decorate func(checker.Network) checker.Network) 
 		}
 		go func() { done <- c.Run(ctx) }()
 	}
+	var errs []error
 	for range w.checkers {
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
+		errs = append(errs, <-done)
 	}
+	return errors.Join(errs...)
 }
 
 // matmuls are the stored matmul transcripts of all checkers, oldest first; each
