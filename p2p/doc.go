@@ -19,9 +19,27 @@
 //   - PerPeer bounds what one peer may have open of one protocol on this host,
 //     counted from before the handler runs until after it returns.
 //
+// How often streams may be opened is bounded by [Rate]: by peer, and for those
+// not Trusted by IPv4 address or IPv6 /56 too. Loopback has no bound by address,
+// for there a whole network may share one.
+//
 // A limit that is broken ends the stream in both directions. A peer that has
 // closed or reset its side does not: what it sent before can still be read,
 // such as a refusal that arrives while a Send fails.
+//
+// # Strangers
+//
+// Keys cost nothing, so whatever is bounded by peer alone is bounded for nobody.
+// All peers that [Config].Trusted does not vouch for share one [Share]: of
+// connections, where the oldest gives way to a newcomer once it has had ten
+// seconds, and of streams being handled, by protocol. The limits of the resource
+// manager (in New) are such that this share, each of its connections at its own
+// limit, leaves half of every scope to the others: streams, those that still
+// negotiate included, and memory, of which each stream counts one frame. The
+// connection manager spares Trusted peers.
+//
+// Before its handshake a connection is nobody's. What strangers can hold up
+// there is bounded by address, /24 and /48, and not by the share.
 //
 // # Errors
 //

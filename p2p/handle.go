@@ -41,10 +41,10 @@ func (h *Host) serve(proto string, limits challenges.Limits, handler Handler, s 
 		return
 	}
 	log = h.log.With("proto", proto, "peer", id.Short())
-	_ = s.Scope().SetService(service) // accounting only
-	// The memory of one frame, counted against the peer and the host.
-	if err := s.Scope().ReserveMemory(limits.MaxFrame, network.ReservationPriorityAlways); err != nil {
-		_ = s.ResetWithError(CodeBusy)
+	key := slot{id, proto, h.isTrusted(s.Conn().RemotePeer())}
+	if code, err := h.screen(s, key, limits); err != nil {
+		_ = s.ResetWithError(code)
+		h.count(code)
 		log.Debug("stream refused", "err", err)
 		return
 	}
@@ -54,9 +54,9 @@ func (h *Host) serve(proto string, limits challenges.Limits, handler Handler, s 
 	c := newConn(s, limits)
 	c.cancel = cancel
 	c.forget = func() { h.remove(c) }
-	key := slot{id, proto}
 	if code := h.admit(c, key); code != 0 {
 		_ = c.fail(errors.New("not admitted"), code)
+		h.count(code)
 		log.Debug("stream refused", "code", code)
 		return
 	}
@@ -72,6 +72,38 @@ func (h *Host) serve(proto string, limits challenges.Limits, handler Handler, s 
 	}
 }
 
+// screen holds a stream against the rates, and counts it and the memory of one
+// frame against its peer, our service and the host. The memory of strangers ends
+// where libp2p's medium priority does, at six tenths of each scope's.
+func (h *Host) screen(s network.Stream, key slot, limits challenges.Limits) (network.StreamErrorCode, error) {
+	if !h.rates[key.proto].allow(key.peer, key.trusted, s.Conn().RemoteMultiaddr()) {
+		return CodeLimit, errors.New("too many streams in a short time")
+	}
+	if err := s.Scope().SetService(service); err != nil {
+		return CodeBusy, err
+	}
+	priority := network.ReservationPriorityMedium
+	if key.trusted {
+		priority = network.ReservationPriorityAlways
+	}
+	if err := s.Scope().ReserveMemory(limits.MaxFrame, priority); err != nil {
+		return CodeBusy, err
+	}
+	return 0, nil
+}
+
+// count notes a refusal.
+func (h *Host) count(code network.StreamErrorCode) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch code {
+	case CodeLimit:
+		h.stats.Limited++
+	case CodeBusy:
+		h.stats.Busy++
+	}
+}
+
 // admit counts a stream in, or returns the code to refuse it with.
 func (h *Host) admit(c *conn, key slot) network.StreamErrorCode {
 	h.mu.Lock()
@@ -81,8 +113,14 @@ func (h *Host) admit(c *conn, key slot) network.StreamErrorCode {
 		return CodeStopped
 	case h.serving[key] >= c.limits.PerPeer:
 		return CodeBusy
+	case !key.trusted && h.strange[key.proto] >= h.share.Streams:
+		return CodeBusy
 	}
 	h.serving[key]++
+	if !key.trusted {
+		h.strange[key.proto]++
+	}
+	h.stats.Admitted++
 	h.live[c] = struct{}{}
 	h.handlers.Add(1)
 	return 0
@@ -94,6 +132,9 @@ func (h *Host) release(key slot) {
 	h.serving[key]--
 	if h.serving[key] == 0 {
 		delete(h.serving, key)
+	}
+	if !key.trusted {
+		h.strange[key.proto]--
 	}
 	h.handlers.Done()
 }

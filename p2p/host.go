@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"container/list"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -31,6 +32,13 @@ type Config struct {
 	Listen []string                     // multiaddrs, such as /ip4/127.1.0.1/udp/0/quic-v1; empty = dial only
 	Limits map[string]challenges.Limits // by protocol; one without a row can be neither handled nor opened
 	Log    *slog.Logger                 // nil = discard
+
+	Rates map[string]Rate // of incoming streams, by protocol; DefaultRate for those left out
+	// Trusted reports the peers that strangers must not crowd out, such as the
+	// members of the registry. It is asked anew for each connection and each stream,
+	// from many goroutines. nil = nobody.
+	Trusted   func(challenges.NodeID) bool
+	Strangers Share // what everybody else may have together
 }
 
 // Host is a node on the network. Its methods may be called from any goroutine.
@@ -41,6 +49,11 @@ type Host struct {
 	limits map[string]challenges.Limits
 	log    *slog.Logger
 
+	rates    map[string]*rates // by protocol, one for each of limits
+	trusted  func(challenges.NodeID) bool
+	share    Share
+	notifiee network.Notifiee
+
 	handlers sync.WaitGroup // running handlers; Add only under mu, while not closed
 
 	mu      sync.Mutex
@@ -48,12 +61,16 @@ type Host struct {
 	protos  []protocol.ID // with a handler
 	live    map[*conn]struct{}
 	serving map[slot]int
+	strange map[string]int // streams of strangers being handled, by protocol
+	watch   watch
+	stats   Stats
 }
 
 // slot is what the PerPeer limit counts by.
 type slot struct {
-	peer  challenges.NodeID
-	proto string
+	peer    challenges.NodeID
+	proto   string
+	trusted bool // when the stream came
 }
 
 // New starts a host over QUIC and TCP (noise, yamux) that listens on all of
@@ -88,18 +105,37 @@ func Wrap(h host.Host, cfg Config) (*Host, error) {
 			return nil, fmt.Errorf("wrap host: %s: no limits: %+v", proto, l)
 		}
 	}
+	buckets := make(map[string]*rates)
+	for proto := range cfg.Limits {
+		r, ok := cfg.Rates[proto]
+		if !ok {
+			r = DefaultRate()
+		}
+		if r.PerPeer <= 0 || r.PerAddr <= 0 || r.Burst <= 0 {
+			return nil, fmt.Errorf("wrap host: %s: no rates: %+v", proto, r)
+		}
+		buckets[proto] = newRates(r)
+	}
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Host{
+	wrapped := &Host{
 		host:    h,
 		id:      id,
 		limits:  maps.Clone(cfg.Limits),
 		log:     log,
+		rates:   buckets,
+		trusted: cfg.Trusted,
+		share:   cfg.Strangers.orDefault(),
 		live:    make(map[*conn]struct{}),
 		serving: make(map[slot]int),
-	}, nil
+		strange: make(map[string]int),
+		watch:   watch{conns: make(map[network.Conn]*list.Element)},
+	}
+	wrapped.notifiee = &network.NotifyBundle{ConnectedF: wrapped.connected, DisconnectedF: wrapped.disconnected}
+	h.Network().Notify(wrapped.notifiee)
+	return wrapped, nil
 }
 
 // ID is the node's own identity.
@@ -158,7 +194,8 @@ func (h *Host) AddPeer(id challenges.NodeID, addrs []string) error {
 // Open dials the peer unless it is connected and opens a stream. ctx bounds
 // this call, ten seconds if it has no deadline, and not the stream's life.
 // Whatever keeps the stream from opening wraps ErrDial, and the context's error
-// if that was it. The caller closes the stream.
+// if that was it; our own resource limits do not, for they say nothing of the
+// peer. The caller closes the stream.
 func (h *Host) Open(ctx context.Context, to challenges.NodeID, proto string) (challenges.Conn, error) {
 	limits, ok := h.limits[proto]
 	if !ok {
@@ -173,6 +210,14 @@ func (h *Host) Open(ctx context.Context, to challenges.NodeID, proto string) (ch
 		s.Backoff().Clear(pid)
 	}
 	s, err := h.host.NewStream(network.WithAllowLimitedConn(ctx, "assay"), pid, protocol.ID(proto))
+	if err == nil {
+		if err = s.Scope().SetService(service); err != nil {
+			_ = s.Reset()
+		}
+	}
+	if errors.Is(err, network.ErrResourceLimitExceeded) {
+		return nil, fmt.Errorf("open %s to %s: %w", proto, to.Short(), err)
+	}
 	if err != nil {
 		err = fmt.Errorf("open %s to %s: %w: %w", proto, to.Short(), challenges.ErrDial, err)
 		if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
@@ -180,7 +225,6 @@ func (h *Host) Open(ctx context.Context, to challenges.NodeID, proto string) (ch
 		}
 		return nil, err
 	}
-	_ = s.Scope().SetService(service) // accounting only
 	c := newConn(s, limits)
 	tag := s.ID() // unique on this host
 	h.host.ConnManager().Protect(pid, tag)
@@ -213,6 +257,7 @@ func (h *Host) Close() error {
 		_ = c.fail(fmt.Errorf("%w: host closed", challenges.ErrReset), CodeStopped)
 	}
 	h.handlers.Wait()
+	h.host.Network().StopNotify(h.notifiee)
 	if h.owned && first {
 		if err := h.host.Close(); err != nil {
 			return fmt.Errorf("close host: %w", err)

@@ -5,20 +5,16 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	"github.com/libp2p/go-libp2p/x/rate"
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/assaynet/assay/challenges"
@@ -28,7 +24,8 @@ import (
 const service = "assay"
 
 // Connections are cut from highConns down to lowConns, those of connGrace or
-// younger and those with a stream that we opened excepted.
+// younger, those of Trusted peers and those with a stream that we opened
+// excepted.
 const (
 	lowConns  = 512
 	highConns = 768
@@ -46,7 +43,7 @@ func newLibp2p(cfg Config) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	resources, err := newResources()
+	resources, err := newResources(cfg.Trusted)
 	if err != nil {
 		return nil, err
 	}
@@ -97,49 +94,4 @@ func listen(h host.Host, addrs []string) error {
 		}
 	}
 	return nil
-}
-
-// newResources bounds connections, streams and memory by fixed numbers, not by
-// the machine's size, so that a limit met in a test is the one met in the field.
-func newResources() (network.ResourceManager, error) {
-	base := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&base)
-	limits := rcmgr.PartialLimitConfig{
-		System: rcmgr.ResourceLimits{
-			Conns: 1536, ConnsInbound: 1024, ConnsOutbound: 1024,
-			Streams: 16384, StreamsInbound: 8192, StreamsOutbound: 8192,
-		},
-		Transient: rcmgr.ResourceLimits{
-			Conns: 512, ConnsInbound: 256, ConnsOutbound: 256,
-			Streams: 1024, StreamsInbound: 512, StreamsOutbound: 512,
-		},
-		ServiceDefault:  rcmgr.ResourceLimits{Streams: 8192, StreamsInbound: 4096, StreamsOutbound: 4096},
-		ProtocolDefault: rcmgr.ResourceLimits{Streams: 4096, StreamsInbound: 2048, StreamsOutbound: 2048},
-	}.Build(base.Scale(1<<30, 4096))
-
-	// libp2p allows 8 connections and one new one in 5 s to or from an address:
-	// too few for a rack of providers behind one.
-	manager, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits),
-		rcmgr.WithMetricsDisabled(),
-		rcmgr.WithLimitPerSubnet(
-			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: 256}},
-			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: 256}, {PrefixLength: 48, ConnCount: 512}},
-		),
-		rcmgr.WithConnRateLimiters(&rate.Limiter{
-			// Without a limit: a whole network runs on one machine in tests.
-			NetworkPrefixLimits: []rate.PrefixLimit{
-				{Prefix: netip.MustParsePrefix("127.0.0.0/8")},
-				{Prefix: netip.MustParsePrefix("::1/128")},
-			},
-			SubnetRateLimiter: rate.SubnetLimiter{
-				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: 8, Burst: 256}}},
-				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: rate.Limit{RPS: 8, Burst: 256}}},
-				GracePeriod:      time.Minute,
-			},
-		}),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("resource manager: %w", err)
-	}
-	return manager, nil
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/x/simlibp2p"
 	"github.com/marcopolo/simnet"
@@ -36,6 +35,12 @@ type sim struct {
 // test's cleanup closes everything.
 func newSim(t *testing.T, n int, limits map[string]challenges.Limits) *sim {
 	t.Helper()
+	return newSimOf(t, n, Config{Limits: limits})
+}
+
+// newSimOf is newSim with a whole Config, the keys excepted.
+func newSimOf(t *testing.T, n int, cfg Config) *sim {
+	t.Helper()
 	s := &sim{}
 	s.delay.Store(int64(simDelay))
 	net := &simnet.Simnet{
@@ -47,8 +52,13 @@ func newSim(t *testing.T, n int, limits map[string]challenges.Limits) *sim {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw := simHost(t, net, i, key)
-		h, err := Wrap(raw, Config{Key: simKey(i), Limits: limits})
+		resources, err := newResources(cfg.Trusted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := simHost(t, net, i, key, libp2p.ResourceManager(resources))
+		cfg.Key = simKey(i)
+		h, err := Wrap(raw, cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,20 +83,20 @@ func newSim(t *testing.T, n int, limits map[string]challenges.Limits) *sim {
 }
 
 // simHost is a libp2p host with the address 1.0.0.i+1 on the simulated network.
-func simHost(t *testing.T, net *simnet.Simnet, i int, key crypto.PrivKey) host.Host {
+func simHost(t *testing.T, net *simnet.Simnet, i int, key crypto.PrivKey, more ...libp2p.Option) host.Host {
 	t.Helper()
 	link := simnet.LinkSettings{BitsPerSecond: 20 * simlibp2p.OneMbps}
-	h, err := libp2p.New(
+	options := append([]libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/1.0.0.%d/udp/8000/quic-v1", i+1)),
 		libp2p.Transport(libp2pquic.NewTransport),
 		simlibp2p.QUICSimnet(net, simnet.NodeBiDiLinkSettings{Downlink: link, Uplink: link}),
-		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.DisableIdentifyAddressDiscovery(), // it stalls a bubble
 		libp2p.ForceReachabilityPublic(),
 		libp2p.DisableRelay(),
 		libp2p.DisableMetrics(),
-	)
+	}, more...)
+	h, err := libp2p.New(options...)
 	if err != nil {
 		t.Fatal(err)
 	}

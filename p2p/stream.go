@@ -21,8 +21,8 @@ import (
 // Codes that a reset carries to the peer. libp2p's own start at 0x1000.
 const (
 	CodeProtocol network.StreamErrorCode = 1 // not frames, or not an acceptable key
-	CodeLimit    network.StreamErrorCode = 2 // over the limits of the protocol
-	CodeBusy     network.StreamErrorCode = 3 // one stream more than a peer may have open
+	CodeLimit    network.StreamErrorCode = 2 // over the limits or the rates of the protocol
+	CodeBusy     network.StreamErrorCode = 3 // one stream more than a peer, or all strangers, may have open
 	CodeStopped  network.StreamErrorCode = 4 // this side's context ended or its host closed
 	CodeHandler  network.StreamErrorCode = 5 // the handler gave up; frames before it may say why
 )

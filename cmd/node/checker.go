@@ -52,7 +52,8 @@ type Checker struct {
 	metrics *prometheus.Registry
 
 	mu     sync.Mutex
-	daemon *checker.Checker // from Run on
+	daemon *checker.Checker           // from Run on
+	known  map[challenges.NodeID]bool // the providers that are checked
 }
 
 // CreateChecker makes the checker's store, starts its host, and serves its API.
@@ -87,7 +88,8 @@ func newChecker(cfg CheckerConfig, db *lasting) (_ *Checker, err error) {
 			db.Close()
 		}
 	}()
-	host, err := p2p.New(p2p.Config{Key: cfg.Key, Listen: cfg.Listen, Limits: challenges.Protocols(), Log: cfg.Log})
+	c := &Checker{cfg: cfg, db: db, metrics: newMetrics()}
+	host, err := p2p.New(p2p.Config{Key: cfg.Key, Listen: cfg.Listen, Limits: challenges.Protocols(), Trusted: c.trusted, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +99,7 @@ func newChecker(cfg CheckerConfig, db *lasting) (_ *Checker, err error) {
 		return nil, fmt.Errorf("listen for the API: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Checker{cfg: cfg, host: host, db: db, apiURL: "http://" + l.Addr().String(), stop: cancel, metrics: newMetrics()}
+	c.host, c.apiURL, c.stop = host, "http://"+l.Addr().String(), cancel
 	handler := api.Handler(api.Config{
 		Registry: cfg.Registry, ID: id, Name: cfg.Name, Reports: db, Evidence: db, Log: cfg.Log,
 		Health: c.ready, Gatherer: c.metrics,
@@ -164,7 +166,21 @@ func (c *Checker) meet(providers []Peer) ([]challenges.NodeID, error) {
 		}
 		ids = append(ids, p.ID)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known = make(map[challenges.NodeID]bool, len(ids))
+	for _, id := range ids {
+		c.known[id] = true
+	}
 	return ids, nil
+}
+
+// trusted peers keep their share of the host when strangers flood it: the other
+// checkers, and the providers that are checked.
+func (c *Checker) trusted(id challenges.NodeID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[id] || c.cfg.Registry.Index(id) >= 0
 }
 
 // SetProviders replaces whom to check while Run runs.

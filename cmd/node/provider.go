@@ -77,7 +77,9 @@ func newProvider(cfg ProviderConfig, db *lasting) (*Provider, error) {
 		db.Close()
 		return nil, err
 	}
-	host, err := p2p.New(p2p.Config{Key: cfg.Key, Listen: cfg.Listen, Limits: challenges.Protocols(), Log: cfg.Log})
+	// Checkers keep their share of the host when strangers flood it.
+	trusted := func(id challenges.NodeID) bool { return cfg.Registry.Index(id) >= 0 }
+	host, err := p2p.New(p2p.Config{Key: cfg.Key, Listen: cfg.Listen, Limits: challenges.Protocols(), Trusted: trusted, Log: cfg.Log})
 	if err != nil {
 		db.Close()
 		return nil, err
