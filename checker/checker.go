@@ -112,6 +112,9 @@ type Checker struct {
 	born     time.Time
 	steps    stepper // of the wall clock
 
+	takenUp uint64                    // epoch in which an earlier process ended
+	asked   map[committee.Target]bool // what it had asked for in that epoch
+
 	changed chan struct{} // SetProviders was called
 }
 
@@ -132,7 +135,7 @@ func New(cfg Config) (*Checker, error) {
 		offers: make(map[challenges.NodeID]challenges.Offer),
 		rtts:   make(map[challenges.NodeID]time.Duration),
 		probes: make(map[uint64]map[challenges.NodeID]*report.Slices),
-		open:   make(map[uint64]*sync.WaitGroup), changed: make(chan struct{}, 1),
+		open:   make(map[uint64]*sync.WaitGroup), changed: make(chan struct{}, 1), asked: make(map[committee.Target]bool),
 		running: make(map[challenges.Hash]time.Time), born: time.Now(),
 	}
 	c.store.failing = make(map[string]time.Time)
@@ -204,6 +207,31 @@ func (c *Checker) recover() error {
 			if err := c.seal(context.Background(), e); err != nil {
 				return err
 			}
+		}
+	}
+	return c.takeUp(c.clock.Epoch(time.Now()))
+}
+
+// takeUp goes on with the epoch in which an earlier process ended: what it saw
+// stays seen, and what it asked for is not asked for twice, since a provider
+// would have to refuse that.
+func (c *Checker) takeUp(epoch uint64) error {
+	records, err := c.cfg.Epochs.EpochRecords(epoch)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.takenUp = epoch
+	for _, r := range records {
+		if len(r.Slices.Slices) == c.params.Slices() {
+			if c.probes[epoch] == nil {
+				c.probes[epoch] = make(map[challenges.NodeID]*report.Slices)
+			}
+			c.probes[epoch][r.Provider] = &r.Slices
+		}
+		for _, it := range r.Items {
+			c.asked[committee.Target{Provider: r.Provider, Device: it.Device}] = true
 		}
 	}
 	return nil

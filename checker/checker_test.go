@@ -220,3 +220,36 @@ func TestOffersAreNotBelievedBlindly(t *testing.T) {
 		})
 	}
 }
+
+// TestRestartTakesTheEpochUp: a process that dies and comes back in an epoch goes
+// on with it. Its probes stay counted, and a challenge that was asked for is not
+// asked for again: the provider would refuse it, and that would count.
+func TestRestartTakesTheEpochUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.honest()
+		id := challenges.Hash{9}
+		err := b.db.Begin(id, report.Begun{Epoch: 0, Kind: challenges.Matmul, Provider: b.provider, Device: "gpu0", At: time.Now().UnixNano(), Claim: 5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := make([]byte, b.registry.Params.Slices())
+		row[0], row[1] = byte(challenges.Pass), byte(challenges.Unreachable)
+		if err := b.db.PutSlices(0, []report.Slices{{Provider: b.provider, Simulated: true, Slices: row}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1200 * time.Millisecond)
+		b.runFor(10 * time.Second)
+		got := b.outcomes()
+		if got[challenges.Refused] != 0 || got[challenges.Unknown] != 1 || got[challenges.Pass] != 1 {
+			t.Errorf("outcomes %v, want the abandoned one, and one pass in the next epoch", got)
+		}
+		s, err := b.db.Standing(b.provider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if down, up := s.Count(challenges.Probe, challenges.Unreachable), s.Count(challenges.Probe, challenges.Pass); down != 1 || up < 17 {
+			t.Errorf("%d probes failed and %d passed: those from before are lost", down, up)
+		}
+	})
+}

@@ -45,7 +45,10 @@ func (c *Checker) start(ctx context.Context, epoch uint64) {
 	for _, p := range c.cfg.Providers {
 		offer := c.offers[p]
 		for _, d := range offer.Devices {
-			targets = append(targets, committee.Target{Provider: p, Device: d.ID})
+			t := committee.Target{Provider: p, Device: d.ID}
+			if epoch != c.takenUp || !c.asked[t] {
+				targets = append(targets, t)
+			}
 		}
 	}
 	c.mu.Unlock()

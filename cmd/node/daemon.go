@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"time"
 
@@ -178,6 +179,13 @@ func (d DaemonConfig) start(kind string) (files, error) {
 	return f, f.belongs()
 }
 
+// reloadable reports that nothing has changed but what a running daemon can take
+// over.
+func reloadable(old, n files) bool {
+	n.config.Log = old.config.Log
+	return reflect.DeepEqual(n.config, old.config) && old.key.Equal(n.key)
+}
+
 func (d DaemonConfig) ready(line string) {
 	if d.Ready != nil {
 		d.Ready(line)
@@ -203,6 +211,8 @@ func (d DaemonConfig) reload(ctx context.Context, f files, log *slog.Logger, lev
 			err = errors.New("addresses have changed: that needs a restart")
 		case !slices.Equal(n.config.Devices, f.config.Devices):
 			err = errors.New("devices have changed: that needs a restart")
+		case !reloadable(f, n):
+			err = errors.New("more than the log's level and the providers has changed: that needs a restart")
 		default:
 			err = apply(n)
 		}
