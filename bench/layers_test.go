@@ -38,7 +38,7 @@ var layers = map[string]string{
 	"gpu": device, "gpu/kernels": "", "gpu/kernels/ptx": "",
 	"gpu/cuda": device + " gpu gpu/kernels", "gpu/nvml": device + " gpu", "gpu/worker": device + " gpu",
 	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu challenges",
-	"p2p": "challenges", "store": pure, "checker": pure, "checker/client": pure,
+	"p2p": "challenges", "store": pure + " store/disk", "store/disk": "", "checker": pure, "checker/client": pure,
 	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
 
 	"cmd/node": pure + shell, "cmd/devnet": pure + shell + " prover/cheat cmd/node",

@@ -63,6 +63,14 @@ type Reports interface {
 	Standing(p challenges.NodeID) (reputation.Standing, error)
 }
 
+// Restored says whether the store is a backup that was brought back. It cannot
+// know what was signed after the backup: speaking on at once could contradict it.
+type Restored interface {
+	// RestoredAt is when, until ClearRestored.
+	RestoredAt() (at time.Time, restored bool, err error)
+	ClearRestored() error
+}
+
 // Offers keeps the providers' latest offers.
 type Offers interface {
 	PutOffer(p challenges.NodeID, offer []byte) error
@@ -77,6 +85,7 @@ type Config struct {
 	Epochs     Epochs
 	Reports    Reports
 	Offers     Offers
+	Restored   Restored            // nil: never restored
 	Providers  []challenges.NodeID // whom to check
 	Random     io.Reader           // for secrets; nil: the system's
 	Log        *slog.Logger
@@ -112,6 +121,7 @@ type Checker struct {
 	born     time.Time
 	steps    stepper // of the wall clock
 
+	first   uint64                    // after a restore: silent before this epoch; owned by epochs once Run runs
 	takenUp uint64                    // epoch in which an earlier process ended
 	asked   map[committee.Target]bool // what it had asked for in that epoch
 
@@ -187,6 +197,9 @@ func (c *Checker) recover() error {
 			return err
 		}
 	}
+	if silent, err := c.silence(); err != nil || silent {
+		return err
+	}
 	unsealed, err := c.cfg.Epochs.Unsealed()
 	if err != nil {
 		return err
@@ -210,6 +223,43 @@ func (c *Checker) recover() error {
 		}
 	}
 	return c.takeUp(c.clock.Epoch(time.Now()))
+}
+
+// silence keeps a checker with a restored store quiet for one full epoch: it
+// issues, probes and seals nothing before c.first.
+func (c *Checker) silence() (bool, error) {
+	if c.cfg.Restored == nil {
+		return false, nil
+	}
+	at, restored, err := c.cfg.Restored.RestoredAt()
+	if err != nil || !restored {
+		return false, err
+	}
+	if now := time.Now(); at.Before(now) {
+		at = now
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.first = c.clock.Epoch(at) + 2
+	c.closed, c.unsealed = c.first, c.first
+	c.log.Warn("store was restored from a backup: silent for one full epoch", "first", c.first)
+	return true, nil
+}
+
+// speak ends the silence, at the start of the first epoch.
+func (c *Checker) speak() error {
+	if c.first == 0 {
+		return nil
+	}
+	// What the backup had left open before stays unsaid.
+	if err := c.cfg.Reports.Seal(c.first-1, nil); err != nil {
+		return fmt.Errorf("end the silence: %w", err)
+	}
+	if err := c.cfg.Restored.ClearRestored(); err != nil {
+		return fmt.Errorf("end the silence: %w", err)
+	}
+	c.first = 0
+	return nil
 }
 
 // takeUp goes on with the epoch in which an earlier process ended: what it saw

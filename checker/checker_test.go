@@ -253,3 +253,26 @@ func TestRestartTakesTheEpochUp(t *testing.T) {
 		}
 	})
 }
+
+// TestSilentAfterARestore: a checker with a restored store says nothing for the
+// rest of the epoch and the whole one after it, and then goes on.
+func TestSilentAfterARestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.honest()
+		r := &restored{at: time.Now()}
+		b.restored = r
+		time.Sleep(2 * time.Second)
+		b.runFor(9 * time.Second)
+		if got := b.outcomes(); len(got) != 0 {
+			t.Errorf("outcomes %v in the silence", got)
+		}
+		b.runFor(25 * time.Second) // restarted in it: silent for another full epoch
+		if got := b.outcomes(); len(got) != 1 || got[challenges.Pass] != 2 {
+			t.Errorf("outcomes %v, want passes of epochs 3 and 4", got)
+		}
+		if !r.at.IsZero() {
+			t.Error("still marked as restored")
+		}
+	})
+}

@@ -22,10 +22,13 @@ func (c *Checker) epochs(ctx context.Context, sealing chan<- uint64) error {
 		return err
 	}
 	// An epoch that an earlier process sealed before its end stays sealed.
-	epoch := max(next, c.clock.Epoch(time.Now()))
+	epoch := max(next, c.clock.Epoch(time.Now()), c.first)
 	for {
 		if !sleepUntil(ctx, c.clock.Start(epoch)) {
 			return nil
+		}
+		if err := c.speak(); err != nil {
+			return err
 		}
 		c.start(ctx, epoch)
 		ended := sleepUntil(ctx, c.clock.Start(epoch+1))

@@ -160,7 +160,14 @@ type bed struct {
 	fs       *vfs.MemFS
 	db       *store.DB
 	provider challenges.NodeID
+	restored checker.Restored // nil: not restored
 }
+
+// restored is a store's mark.
+type restored struct{ at time.Time }
+
+func (r *restored) RestoredAt() (time.Time, bool, error) { return r.at, !r.at.IsZero(), nil }
+func (r *restored) ClearRestored() error                 { r.at = time.Time{}; return nil }
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
@@ -214,7 +221,7 @@ func (b *bed) run(ctx context.Context) {
 	b.t.Helper()
 	c, err := checker.New(checker.Config{
 		Key: testKey(1), Registry: &b.registry, Network: b.wire, Challenges: b.db, Epochs: b.db, Reports: b.db, Offers: b.db,
-		Providers: []challenges.NodeID{b.provider},
+		Providers: []challenges.NodeID{b.provider}, Restored: b.restored,
 	})
 	if err != nil {
 		b.t.Fatal(err)

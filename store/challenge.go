@@ -77,8 +77,9 @@ func (d *DB) Finish(f report.Finished) error {
 func (d *DB) finish(f report.Finished) error {
 	info := f.Info
 	info.Bytes = uint32(len(f.Transcript))
-	if len(f.Transcript) > challenges.MaxEnvelope {
-		return fmt.Errorf("transcript of %d bytes, limit %d", len(f.Transcript), challenges.MaxEnvelope)
+	// No bytes stand for a transcript that was deleted.
+	if n := len(f.Transcript); n == 0 || n > challenges.MaxEnvelope {
+		return fmt.Errorf("transcript of %d bytes, want 1 to %d", len(f.Transcript), challenges.MaxEnvelope)
 	}
 	var item []byte
 	if it := f.Item; it != nil {

@@ -5,17 +5,24 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/assaynet/assay/store/disk"
 )
 
 // creating is a file that lies in a folder from before Pebble's first file in it
 // until Create is done. A crash in between can leave a database that Pebble
 // itself can no longer open; with this file there, nothing in it is of worth.
 const creating = "CREATING"
+
+// copying is the same of a backup, or a restored database, that is not whole. Create
+// does not start over there: whoever restores does not want to start with nothing.
+const copying = "COPYING"
 
 // Create makes a database for a node in the folder dir, which may exist. The
 // error is [ErrExists] if a database is there already, whoever's. What a crash in
@@ -27,7 +34,7 @@ func Create(dir string, meta Meta, o Options) (*DB, error) {
 		d, err = o.place(dir).create(meta, o.logger())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("create store %s: %w", dir, err)
+		return nil, fmt.Errorf("create store %s: %w", dir, disk.Full(dir, err))
 	}
 	return d, nil
 }
@@ -42,6 +49,8 @@ func (p place) create(meta Meta, log *slog.Logger) (*DB, error) {
 	switch found, err := p.look(); {
 	case err != nil:
 		return nil, err
+	case found == half:
+		return nil, fmt.Errorf("%w, in part: %w", ErrExists, errHalf)
 	case found == complete:
 		return nil, ErrExists
 	}
@@ -62,7 +71,7 @@ func (p place) create(meta Meta, log *slog.Logger) (*DB, error) {
 	if err := errors.Join(d.set(tableMeta.key(), value, pebble.Sync), p.sync(p.dir)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	if err := errors.Join(p.fs.Remove(p.fs.PathJoin(p.dir, creating)), p.sync(p.dir)); err != nil {
+	if err := p.unmark(creating); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	d.meta = meta
@@ -75,16 +84,26 @@ func (p place) prepare() error {
 	switch {
 	case err != nil:
 		return err
-	case found == complete:
+	case found == complete, found == half:
 		return ErrExists
 	case found == unfinished:
 		return p.wipe()
 	}
-	f, err := p.fs.Create(p.fs.PathJoin(p.dir, creating), vfs.WriteCategoryUnspecified)
+	return p.mark(creating)
+}
+
+// mark puts the file creating, or copying, down.
+func (p place) mark(name string) error {
+	f, err := p.fs.Create(p.fs.PathJoin(p.dir, name), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close(), p.sync(p.dir))
+}
+
+// unmark removes it: from here on there is a database.
+func (p place) unmark(name string) error {
+	return errors.Join(p.fs.Remove(p.fs.PathJoin(p.dir, name)), p.sync(p.dir))
 }
 
 // wipe removes Pebble's files, and no others.
@@ -94,9 +113,7 @@ func (p place) wipe() error {
 		return err
 	}
 	for _, n := range names {
-		switch {
-		case strings.HasPrefix(n, "MANIFEST-"), strings.HasPrefix(n, "OPTIONS-"), strings.HasPrefix(n, "marker."),
-			strings.HasSuffix(n, ".log"), strings.HasSuffix(n, ".sst"), strings.HasSuffix(n, ".dbtmp"):
+		if ofPebble(n) {
 			if err := p.fs.Remove(p.fs.PathJoin(p.dir, n)); err != nil {
 				return err
 			}
@@ -104,6 +121,18 @@ func (p place) wipe() error {
 	}
 	return p.sync(p.dir)
 }
+
+// ofPebble says by its name whether a file is Pebble's, its lock aside.
+func ofPebble(name string) bool {
+	for _, p := range []string{"MANIFEST-", "OPTIONS-", "marker."} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return slices.Contains([]string{".log", ".sst", ".blob", ".dbtmp"}, path.Ext(name))
+}
+
+var errHalf = errors.New("a copy that did not finish: remove the folder, and copy again")
 
 // place is a folder of a file system.
 type place struct {
@@ -117,6 +146,7 @@ type found int
 const (
 	absent found = iota
 	unfinished
+	half // a copy
 	complete
 )
 
@@ -130,6 +160,9 @@ func (p place) look() (found, error) {
 	}
 	if slices.Contains(names, creating) {
 		return unfinished, nil
+	}
+	if slices.Contains(names, copying) {
+		return half, nil
 	}
 	desc, err := pebble.Peek(p.dir, p.fs)
 	if err != nil || !desc.Exists {

@@ -16,9 +16,11 @@
 //
 // After a write that the disk refused, every later write fails: what is in memory
 // is then ahead of what is on disk, and a node that goes on would sign things
-// that it can forget. The owner should close the store and stop. Where Pebble
-// cannot go on at all, in its own goroutines or while it changes its log file,
-// the process ends; the log says why, and to the database it is a crash.
+// that it can forget. The owner should close the store and stop. A full disk is
+// such a refusal, also when it is met by a flush in the background; the error says
+// "disk full" and which folder. Where Pebble cannot go on at all, which is when its
+// manifest cannot be written, the process ends; the log says why, and to the
+// database it is a crash.
 //
 // # Key table
 //
@@ -32,7 +34,7 @@
 //	02 begun         challenge 32                    Begun
 //	03 ended         challenge 32                    hash of the transcript, zero if abandoned; for ever
 //	04 abandoned     challenge 32                    when, and Begun
-//	05 transcripts   transcript 32                   envelope
+//	05 transcripts   transcript 32                   envelope; nothing once it was deleted
 //	06 index         time 8, transcript 32           TranscriptInfo
 //	07 slices        epoch 8, provider 32            Slices
 //	08 items         epoch 8, provider 32, chal. 32  report.Item
@@ -43,7 +45,9 @@
 //	0d uses          challenge 32                    Use
 //	0e uses-index    time 8, challenge 32            nothing
 //	0f boot          -                               number of the last boot
+//	10 restored      -                               when backups were restored, and the epochs passed over since
+//	11 retained      -                               how far Retain has come in the index
 //
-// Nothing is deleted yet but what moves from one table to another: retention is
-// to come.
+// [DB.Retain] deletes the bodies of old transcripts, and nothing else is deleted
+// but what moves from one table to another.
 package store

@@ -150,30 +150,86 @@ func TestUnsyncedErrors(t *testing.T) {
 	}
 }
 
-// TestDeath: an error while Pebble changes its log file ends the process, but
-// not silently, and the database survives it. The test runs itself to die.
+// TestLogChange: an error at any write while Pebble changes its log file, which a
+// large transcript makes it do, is an error like any other. Pebble itself would
+// end the process.
+func TestLogChange(t *testing.T) {
+	f := finished(1, large)
+	few := int64(7)
+	if testing.Short() {
+		few = 29
+	}
+	for n := int64(0); ; n += few {
+		mem := vfs.NewCrashableMem()
+		inject := &faults{nth: n}
+		d := world{errorfs.Wrap(mem, inject), "db"}.create(t)
+		check(t, d.Begin(hash(1), begun(1)))
+		inject.armed.Store(true)
+		err := d.Finish(f)
+		hit := inject.hits.Load() > 0
+		if hit {
+			wantErr(t, err, errorfs.ErrInjected)
+			wantErr(t, d.Begin(hash(2), begun(2)), errorfs.ErrInjected)
+		} else {
+			check(t, err)
+		}
+		crash := mem.CrashClone(vfs.CrashCloneCfg{})
+		if cerr := d.Close(); (cerr != nil) != hit {
+			t.Errorf("Close: %v", cerr)
+		}
+		for _, fs := range []vfs.FS{mem, crash} {
+			d := world{fs, "db"}.open(t)
+			if pending := must[[]report.Pending](t)(d.Pending()); len(pending) == 0 {
+				equal(t, must[uint64](t)(d.TranscriptCount()), 1)
+			} else if !hit {
+				t.Error("a finished challenge is pending")
+			}
+			check(t, d.Finish(f))
+			equal(t, must[uint64](t)(d.TranscriptCount()), 1)
+			check(t, d.Close())
+		}
+		if !hit {
+			break
+		}
+	}
+}
+
+// manifests fails what Pebble writes of its manifest.
+type manifests struct{ faults }
+
+func (m *manifests) MaybeError(op errorfs.Op) error {
+	if !m.armed.Load() || op.Kind.ReadOrWrite() != errorfs.OpIsWrite || !strings.Contains(op.Path, "MANIFEST") {
+		return nil
+	}
+	return errorfs.ErrInjected
+}
+
+// TestDeath: an error of the manifest, in Pebble's own goroutine, ends the process,
+// but not silently, and the database survives it. The test runs itself to die.
 func TestDeath(t *testing.T) {
 	const env = "ASSAY_STORE_DIES_IN"
 	f := finished(1, large)
 	if dir := os.Getenv(env); dir != "" {
-		inject := &faults{nth: 20}
+		inject := &manifests{}
 		d, err := store.Create(dir, meta(), store.Options{
 			FS: errorfs.Wrap(vfs.Default, inject), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		})
 		check(t, err)
 		check(t, d.Begin(hash(1), begun(1)))
 		inject.armed.Store(true)
-		t.Fatal(d.Finish(f))
+		_ = d.Finish(f)
+		time.Sleep(20 * time.Second)
+		return
 	}
 	w := world{nil, t.TempDir() + "/db"}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestDeath$")
 	cmd.Env = append(os.Environ(), env+"="+w.dir)
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "write of the log failed") || !strings.Contains(string(out), errorfs.ErrInjected.Error()) {
+	if err == nil || !strings.Contains(string(out), "store: fatal") || !strings.Contains(string(out), errorfs.ErrInjected.Error()) {
 		t.Fatalf("died with %v:\n%s", err, out)
 	}
 	d := w.open(t)
-	equal(t, must[[]report.Pending](t)(d.Pending()), []report.Pending{{ID: hash(1), Begun: begun(1)}})
+	equal(t, must[uint64](t)(d.TranscriptCount()), 1) // it was in the log
 	check(t, d.Finish(f))
 	equal(t, must[uint64](t)(d.TranscriptCount()), 1)
 	check(t, d.Close())

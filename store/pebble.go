@@ -6,20 +6,27 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"github.com/assaynet/assay/store/disk"
 )
 
 // open opens Pebble with what extra says. It takes the lock over.
 func (p place) open(lock *pebble.Lock, log *slog.Logger, extra pebble.Options) (*DB, error) {
-	d := &DB{lock: lock, log: log}
+	d := &DB{lock: lock, log: log, at: p, readOnly: extra.ReadOnly}
 	o := extra
-	o.FS, o.Lock = diskFS{p.fs, d.broken}, lock
+	o.FS, o.Lock = disk.New(p.fs, p.dir, d.broken), lock
 	// Several nodes share a process in the devnet: keep each small.
 	o.CacheSize = 8 << 20
 	o.MemTableSize = 4 << 20
 	o.MaxOpenFiles = 256
+	// On a full disk nothing is flushed, and a writer that waits for a flush waits
+	// for ever. Let writes queue for longer than it takes to notice: see background.
+	o.MemTableStopWritesThreshold = 16
+	o.L0StopWritesThreshold = 64
 	o.Experimental.FileCacheShards = 1
 	o.FormatMajorVersion = pebble.FormatTableFormatV6
 	// Begin and Use look for ids that are almost never there.
@@ -29,11 +36,18 @@ func (p place) open(lock *pebble.Lock, log *slog.Logger, extra pebble.Options) (
 	o.Logger = pebbleLog{log}
 	o.EventListener = &pebble.EventListener{
 		// Pebble's default ends the process, even where the reader gets an error.
+		BackgroundError: d.background,
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			log.Error("store: data corruption", "path", i.Path, "err", i.Details)
 		},
 	}
 	var err error
+	if !d.readOnly {
+		err = disk.Room(p.fs, p.dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	if d.pebble, err = pebble.Open(p.dir, &o); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -42,8 +56,20 @@ func (p place) open(lock *pebble.Lock, log *slog.Logger, extra pebble.Options) (
 
 // broken notes that a log file is.
 func (d *DB) broken(err error) {
-	d.log.Error("store: write of the log failed", "err", err)
+	d.log.Error("store: write of the log failed", "err", disk.Full(d.at.dir, err))
 	d.failed.CompareAndSwap(nil, &failure{err: err})
+}
+
+// background takes the error of a flush or a compaction, which Pebble repeats
+// until it succeeds. Nothing is lost while it does not: the log has it. But on a
+// full disk no write is taken any more, so that memory does not fill as well.
+func (d *DB) background(err error) {
+	if !disk.IsFull(err) || d.failed.CompareAndSwap(nil, &failure{err: err}) {
+		d.log.Error("store: flush or compaction failed", "err", disk.Full(d.at.dir, err))
+	}
+	if disk.IsFull(err) {
+		time.Sleep(20 * time.Millisecond) // Pebble repeats it at once
+	}
 }
 
 // pebbleLog sends Pebble's log to ours.
@@ -75,6 +101,7 @@ type failure struct{ err error }
 // apply commits a batch. Once one fails in Pebble, all fail: see the package's
 // doc.
 func (d *DB) apply(b *pebble.Batch, o *pebble.WriteOptions) (err error) {
+	defer func() { err = disk.Full(d.at.dir, err) }()
 	if f := d.failed.Load(); f != nil {
 		return fmt.Errorf("an earlier write failed: %w", f.err)
 	}
@@ -83,11 +110,11 @@ func (d *DB) apply(b *pebble.Batch, o *pebble.WriteOptions) (err error) {
 		if p == nil {
 			return
 		}
-		cause, ok := p.(error)
-		if _, bug := p.(runtime.Error); bug || !ok {
-			panic(p)
-		}
+		cause := cause(p)
 		err = fmt.Errorf("write: %w", cause)
+		if f := d.failed.Load(); f != nil {
+			err = fmt.Errorf("%w: %w", err, f.err) // the cause is only text
+		}
 		d.failed.CompareAndSwap(nil, &failure{err: err})
 		// This Fatalf comes when Pebble has let go of its locks; its other panics, such
 		// as that of a log that broke a moment ago, come before.
@@ -98,7 +125,20 @@ func (d *DB) apply(b *pebble.Batch, o *pebble.WriteOptions) (err error) {
 	if err := d.pebble.Apply(b, o); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
+	// Pebble does not know of a broken log.
+	if f := d.failed.Load(); f != nil {
+		return fmt.Errorf("write: %w", f.err)
+	}
 	return b.Close()
+}
+
+// cause is what Pebble panicked for. A bug, here or there, panics on.
+func cause(p any) error {
+	err, ok := p.(error)
+	if _, bug := p.(runtime.Error); bug || !ok {
+		panic(p)
+	}
+	return err
 }
 
 // batch collects rows that are written together or not at all.

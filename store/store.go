@@ -14,6 +14,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/store/disk"
 )
 
 var (
@@ -60,6 +61,9 @@ type DB struct {
 	lock   *pebble.Lock
 	log    *slog.Logger
 	meta   Meta
+	at     place // where it lies
+
+	readOnly bool
 
 	// mu is held over every read that decides a write, and that write.
 	mu sync.Mutex
@@ -86,7 +90,7 @@ func OpenReadOnly(dir string, o Options) (*DB, error) {
 func reopen(dir string, o Options, po pebble.Options) (_ *DB, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("open store %s: %w", dir, err)
+			err = fmt.Errorf("open store %s: %w", dir, disk.Full(dir, err))
 		}
 	}()
 	at := o.place(dir)
@@ -97,6 +101,8 @@ func reopen(dir string, o Options, po pebble.Options) (_ *DB, err error) {
 		return nil, ErrNotFound
 	case found == unfinished:
 		return nil, fmt.Errorf("%w: its creation did not finish", ErrNotFound)
+	case found == half:
+		return nil, fmt.Errorf("%w: %w", ErrNotFound, errHalf)
 	}
 	lock, err := at.lock()
 	if err != nil {
@@ -141,6 +147,15 @@ func (d *DB) readMeta() (Meta, error) {
 // Meta says whose database it is.
 func (d *DB) Meta() Meta { return d.meta }
 
+// Failed is why no write is taken any more, nil while writes are. It may be called
+// after Close.
+func (d *DB) Failed() error {
+	if f := d.failed.Load(); f != nil {
+		return disk.Full(d.at.dir, f.err)
+	}
+	return nil
+}
+
 // Close waits for running calls and closes the database. A second Close does
 // nothing.
 func (d *DB) Close() error {
@@ -155,7 +170,11 @@ func (d *DB) Close() error {
 		// the process ends.
 		return fmt.Errorf("close store: %w", d.failed.Load().err)
 	}
-	if err := errors.Join(d.pebble.Close(), d.lock.Close()); err != nil {
+	err := errors.Join(d.pebble.Close(), d.lock.Close())
+	if failed := d.Failed(); failed != nil {
+		err = errors.Join(fmt.Errorf("a write failed: %w", failed), err)
+	}
+	if err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

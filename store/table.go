@@ -32,6 +32,8 @@ const (
 	tableUses
 	tableUsesIndex
 	tableBoot
+	tableRestored
+	tableRetained
 )
 
 // tables holds each table's name and the width of its keys, table byte included.
@@ -54,6 +56,8 @@ var tables = [...]struct {
 	tableUses:         {"uses", 1 + 32},
 	tableUsesIndex:    {"uses-index", 1 + 8 + 32},
 	tableBoot:         {"boot", 1},
+	tableRestored:     {"restored", 1},
+	tableRetained:     {"retained", 1},
 }
 
 // key is a key under construction, or a prefix of keys.
@@ -67,6 +71,7 @@ func (k key) epoch(e uint64) key   { return binary.BigEndian.AppendUint64(k, e) 
 func (k key) time(at int64) key    { return binary.BigEndian.AppendUint64(k, uint64(at)^1<<63) }
 func (k key) id(id [32]byte) key   { return append(k, id[:]...) }
 func (k key) epochAt(i int) uint64 { return binary.BigEndian.Uint64(k[i:]) }
+func (k key) timeAt(i int) int64   { return int64(k.epochAt(i) ^ 1<<63) }
 func (k key) idAt(i int) [32]byte  { return [32]byte(k[i:]) }
 
 // end is the first key after all keys with prefix k: no table byte is ff, so

@@ -47,7 +47,7 @@ func (d *DB) Transcripts(q report.Query) ([]report.TranscriptInfo, error) {
 }
 
 // Transcript is a sealed transcript, an envelope's bytes. The error is
-// [ErrNotFound] if there is none.
+// [ErrNotFound] if there is none, or none any more: see [DB.Retain].
 func (d *DB) Transcript(h challenges.Hash) ([]byte, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
@@ -58,6 +58,9 @@ func (d *DB) Transcript(h challenges.Hash) ([]byte, error) {
 	err := d.get(k, func(value []byte) error {
 		b, err := body(k, value)
 		out = bytes.Clone(b)
+		if err == nil && len(b) == 0 {
+			return fmt.Errorf("its time is over, it was deleted: %w", ErrNotFound)
+		}
 		return err
 	})
 	if err != nil {

@@ -51,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(devnetCommand(), checkerCommand(), providerCommand(), networkCommand(), configCommand(),
-		providersCommand(), showCommand(), transcriptsCommand(), verifyCommand())
+		providersCommand(), showCommand(), transcriptsCommand(), verifyCommand(), storeCommand())
 	ran := false
 	wrap(root, &ran)
 	err := root.ExecuteContext(ctx)

@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/cmd/node"
-	"github.com/assaynet/assay/store"
 )
 
 func storeCommand() *cobra.Command {
@@ -30,44 +27,11 @@ func storeCommand() *cobra.Command {
 
 const stopFirst = "a running node holds its folder: stop it first"
 
-// storesIn finds the databases of a node's folder, of a devnet's, or of a backup.
-func storesIn(dir string) ([]string, error) {
-	if db := filepath.Join(dir, "db"); node.Exists(db) {
-		return []string{db}, nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	var out []string
-	for _, e := range entries {
-		if db := filepath.Join(dir, e.Name(), "db"); e.IsDir() && node.Exists(db) {
-			out = append(out, db)
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: no node's folder, no devnet's and no backup: there is no db in it", dir)
-	}
-	return out, nil
-}
-
-// storeIn finds the one database of a folder.
-func storeIn(dir string) (string, error) {
-	all, err := storesIn(dir)
-	if err == nil && len(all) > 1 {
-		err = fmt.Errorf("%s: holds %d nodes; name one, such as %s", dir, len(all), filepath.Dir(all[0]))
-	}
-	if err != nil {
-		return "", err
-	}
-	return all[0], nil
-}
-
 // checked is one database's part of the JSON document.
 type checked struct {
-	Folder string             `json:"folder"`
-	Error  string             `json:"error,omitempty"` // could not be read
-	Report *store.CheckReport `json:"report,omitempty"`
+	Folder string            `json:"folder"`
+	Error  string            `json:"error,omitempty"` // could not be read
+	Report *node.CheckReport `json:"report,omitempty"`
 }
 
 func checkCommand() *cobra.Command {
@@ -84,21 +48,21 @@ func checkCommand() *cobra.Command {
 		Example: "  assay store check ./checker --registry network.yaml\n  assay store check /tmp/assay-devnet-1 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var o store.CheckOptions
+			var reg *committee.Registry
 			var err error
 			if registry != "" {
-				if o.Registry, err = anyRegistry(registry); err != nil {
+				if reg, err = anyRegistry(registry); err != nil {
 					return usageError{err}
 				}
 			}
-			dirs, err := storesIn(args[0])
+			dirs, err := node.StoresIn(args[0])
 			if err != nil {
 				return usageError{err}
 			}
 			code, all := 0, make([]checked, 0, len(dirs))
 			for _, dir := range dirs {
 				c := checked{Folder: dir}
-				r, err := checkStore(cmd, dir, o)
+				r, err := checkStore(cmd, dir, reg)
 				switch {
 				case cmd.Context().Err() != nil:
 					return cmd.Context().Err()
@@ -143,26 +107,14 @@ func anyRegistry(path string) (*committee.Registry, error) {
 	return readRegistry(path)
 }
 
-func checkStore(cmd *cobra.Command, dir string, o store.CheckOptions) (r store.CheckReport, err error) {
-	db, err := store.OpenReadOnly(dir, store.Options{})
-	if err != nil {
-		return r, err
-	}
+func checkStore(cmd *cobra.Command, dir string, r *committee.Registry) (node.CheckReport, error) {
 	p := newProgress(cmd.ErrOrStderr())
-	o.Progress = func(table string, rows uint64) { p.say("%s: %s, %d rows", dir, table, rows) }
-	defer func() {
-		p.end()
-		err = errors.Join(err, db.Close())
-	}()
-	r, err = db.Check(cmd.Context(), o)
-	if err != nil {
-		err = fmt.Errorf("%s: %w", dir, err)
-	}
-	return r, err
+	defer p.end()
+	return node.CheckStore(cmd.Context(), dir, r, func(table string, rows uint64) { p.say("%s: %s, %d rows", dir, table, rows) })
 }
 
 // explainStore says in words what a check found.
-func explainStore(w io.Writer, dir string, r *store.CheckReport) {
+func explainStore(w io.Writer, dir string, r *node.CheckReport) {
 	fmt.Fprintf(w, "%s: %s %s, network %v\n", dir, r.Kind, r.Node.Short(), r.Network)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "TABLE\tROWS\tBYTES")
@@ -206,29 +158,22 @@ func backupCommand() *cobra.Command {
 			"disk, copy DIR2 to another one.",
 		Example: "  assay store backup ./checker --out ./checker-backup",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			dir, err := storeIn(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := node.StoreIn(args[0])
 			if err != nil {
 				return usageError{err}
 			}
 			if node.Exists(out) {
 				return hinted{fmt.Errorf("%s: exists already", out), "a backup goes into a new folder"}
 			}
-			db, err := store.Open(dir, store.Options{})
+			p := newProgress(cmd.ErrOrStderr())
+			p.while("copies %s", dir)
+			what, err := node.BackupStore(dir, out)
+			p.end()
 			if err != nil {
 				return hinted{err, stopFirst}
 			}
-			defer func() { err = errors.Join(err, db.Close()) }()
-			p := newProgress(cmd.ErrOrStderr())
-			p.while("copies %s", dir)
-			err = db.Backup(filepath.Join(out, "db"))
-			p.end()
-			if err != nil {
-				_ = os.Remove(out) // if nothing else is in it
-				return err
-			}
-			m := db.Meta()
-			fmt.Fprintf(cmd.OutOrStdout(), "backup of %s %v: %s\n", m.Kind, m.Node, out)
+			fmt.Fprintf(cmd.OutOrStdout(), "backup of %s: %s\n", what, out)
 			return nil
 		},
 	}
@@ -249,17 +194,17 @@ func restoreCommand() *cobra.Command {
 		Example: "  assay store restore ./checker-backup --to ./checker",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			from, err := storeIn(args[0])
+			from, err := node.StoreIn(args[0])
 			if err != nil {
 				return usageError{err}
 			}
 			db := filepath.Join(to, "db")
 			p := newProgress(cmd.ErrOrStderr())
 			p.while("copies %s", from)
-			err = store.Restore(from, db, time.Now(), store.Options{})
+			err = node.RestoreStore(from, to)
 			p.end()
 			switch {
-			case errors.Is(err, store.ErrExists):
+			case errors.Is(err, fs.ErrExist):
 				return hinted{err, "move the old database away first; it may hold what the backup does not"}
 			case err != nil:
 				return err
@@ -271,47 +216,4 @@ func restoreCommand() *cobra.Command {
 	cmd.Flags().StringVar(&to, "to", "", "the node's folder")
 	_ = cmd.MarkFlagRequired("to")
 	return cmd
-}
-
-// progress says at a terminal what takes longer than 2 s.
-type progress struct {
-	out   io.Writer // nil: no terminal
-	next  time.Time
-	timer *time.Timer
-	said  bool
-}
-
-func newProgress(w io.Writer) *progress {
-	p := &progress{next: time.Now().Add(2 * time.Second)}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.out = w
-	}
-	return p
-}
-
-// say may be called often.
-func (p *progress) say(format string, args ...any) {
-	if p.out == nil || time.Now().Before(p.next) {
-		return
-	}
-	p.said, p.next = true, time.Now().Add(200*time.Millisecond)
-	fmt.Fprintf(p.out, "\r\x1b[K"+format, args...)
-}
-
-// while says it once, if the end does not come before.
-func (p *progress) while(format string, args ...any) {
-	if p.out == nil {
-		return
-	}
-	p.timer = time.AfterFunc(2*time.Second, func() { fmt.Fprintf(p.out, format+"\n", args...) })
-}
-
-// end clears the line.
-func (p *progress) end() {
-	if p.timer != nil {
-		p.timer.Stop()
-	}
-	if p.said {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
 }

@@ -152,6 +152,10 @@ func exportCommand() *cobra.Command {
 			}
 			for _, t := range list {
 				b, err := src.Get(cmd.Context(), t.Hash)
+				if errors.Is(err, report.ErrNotFound) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "assay: %v is kept as a row only: %v\n", t.Hash, err)
+					continue
+				}
 				if err != nil {
 					return err
 				}

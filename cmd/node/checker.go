@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -128,7 +129,7 @@ func (c *Checker) API() string { return c.apiURL }
 func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	cfg := checker.Config{
 		Key: c.cfg.Key, Registry: c.cfg.Registry, Network: c.host, Challenges: c.db, Epochs: c.db, Reports: c.db, Offers: c.db, Log: c.cfg.Log,
-		Metrics: c.metrics,
+		Metrics: c.metrics, Restored: c.db,
 	}
 	if c.cfg.Network != nil {
 		cfg.Network = c.cfg.Network(c.host)
@@ -144,7 +145,31 @@ func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	c.mu.Lock()
 	c.daemon = daemon
 	c.mu.Unlock()
-	return daemon.Run(ctx)
+	retaining, stop := context.WithCancel(ctx)
+	var keeping errgroup.Group
+	keeping.Go(func() error { c.retain(retaining); return nil })
+	err = daemon.Run(ctx)
+	stop()
+	return errors.Join(err, keeping.Wait())
+}
+
+// retain deletes what need not be kept, at the start and every hour.
+func (c *Checker) retain(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		r, err := read(c.db, func(db *store.DB) (store.RetainReport, error) { return db.Retain(time.Now(), store.DefaultRetain) })
+		if err != nil {
+			c.cfg.Log.Error("retention", "err", err)
+		} else {
+			c.cfg.Log.Debug("retention", "deleted", r)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // ready is the daemon's health; before Run there is none.

@@ -175,3 +175,13 @@ func (l *lasting) Ended(id challenges.Hash, at int64, how string) error {
 }
 
 func (l *lasting) Offers() (map[challenges.NodeID][]byte, error) { return read(l, (*store.DB).Offers) }
+
+func (l *lasting) RestoredAt() (at time.Time, restored bool, err error) {
+	err = l.with(func(db *store.DB) (err error) {
+		at, restored, err = db.RestoredAt()
+		return err
+	})
+	return at, restored, err
+}
+
+func (l *lasting) ClearRestored() error { return l.with((*store.DB).ClearRestored) }

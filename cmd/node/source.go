@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -48,28 +46,16 @@ func (a apiSource) Close() error { return nil }
 // OpenFolder reads a stopped node's folder, or a stopped devnet's with all of
 // its nodes.
 func OpenFolder(dir string) (Source, error) {
-	folders := []string{dir}
-	if !Exists(filepath.Join(dir, "db")) {
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		folders = folders[:0]
-		for _, e := range entries {
-			if e.IsDir() && Exists(filepath.Join(dir, e.Name(), "db")) {
-				folders = append(folders, filepath.Join(dir, e.Name()))
-			}
-		}
-		if len(folders) == 0 {
-			return nil, fmt.Errorf("%s: no node's folder and no devnet's: there is no db in it", dir)
-		}
+	stores, err := StoresIn(dir)
+	if err != nil {
+		return nil, err
 	}
 	var f folderSource
-	for _, folder := range folders {
-		db, err := store.OpenReadOnly(filepath.Join(folder, "db"), store.Options{})
+	for _, path := range stores {
+		db, err := store.OpenReadOnly(path, store.Options{})
 		if err != nil {
 			f.Close()
-			return nil, fmt.Errorf("%s: %w", folder, err)
+			return nil, fmt.Errorf("%s: %w", filepath.Dir(path), err)
 		}
 		f = append(f, db)
 	}
