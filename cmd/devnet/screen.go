@@ -116,13 +116,13 @@ func colour(on bool, code, text string) string {
 func table(p []planted, docs []client.Provider, colours bool, width int) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PROVIDER\tBEHAVIOUR\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tPROBES\tREACHABLE\tTHROUGHPUT\tLEVEL\tFLAGS")
+	fmt.Fprintln(w, "PROVIDER\tBEHAVIOUR\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tFLAGS\tPROBES\tREACHABLE\tTHROUGHPUT\tLEVEL")
 	for i, d := range docs {
 		m, pr := d.ByKind[string(challenges.Matmul)], d.ByKind[string(challenges.Probe)]
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%v\t%s\n",
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%v\n",
 			p[i].Name, p[i].Behaviour, d.Score, m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused,
-			fmt.Sprintf("%d/%d", pr.Pass, pr.Total()-pr.Unknown), percent(d.Availability.Reachability),
-			rate(d.ThroughputOps), d.Level, strings.Join(d.Flags, " "))
+			strings.Join(d.Flags, " "), fmt.Sprintf("%d/%d", pr.Pass, pr.Total()-pr.Unknown), percent(d.Availability.Reachability),
+			rate(d.ThroughputOps), d.Level)
 	}
 	w.Flush()
 	lines := strings.SplitAfter(b.String(), "\n")

@@ -26,10 +26,10 @@ func sample() ([]planted, []client.Provider) {
 	return p, []client.Provider{doc(nil), liar, unseen}
 }
 
-const plain = `PROVIDER     BEHAVIOUR  SCORE  PASS  WRONG  LATE  WITHHELD  REFUSED  PROBES  REACHABLE  THROUGHPUT       LEVEL  FLAGS
-provider-1   honest     0.90   3     0      0     0         0        10/10   100.0 %    100.0 Mop/s sim  L0     
-provider-10  liar       0.00   1     12     3     4         5        6/8     75.0 %     -                L0     work-incorrect below-claim
-provider-2   busy       0.00   0     0      0     0         0        0/0     -          -                L0     
+const plain = `PROVIDER     BEHAVIOUR  SCORE  PASS  WRONG  LATE  WITHHELD  REFUSED  FLAGS                       PROBES  REACHABLE  THROUGHPUT       LEVEL
+provider-1   honest     0.90   3     0      0     0         0                                    10/10   100.0 %    100.0 Mop/s sim  L0
+provider-10  liar       0.00   1     12     3     4         5        work-incorrect below-claim  6/8     75.0 %     -                L0
+provider-2   busy       0.00   0     0      0     0         0                                    0/0     -          -                L0
 `
 
 func TestTable(t *testing.T) {
