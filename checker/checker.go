@@ -272,6 +272,9 @@ func (c *Checker) takeUp(epoch uint64) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if epoch < c.closed {
+		return nil // it was sealed when that process was stopped
+	}
 	c.takenUp = epoch
 	for _, r := range records {
 		if len(r.Slices.Slices) == c.params.Slices() {

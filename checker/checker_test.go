@@ -2,6 +2,7 @@ package checker_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -273,6 +274,36 @@ func TestSilentAfterARestore(t *testing.T) {
 		}
 		if !r.at.IsZero() {
 			t.Error("still marked as restored")
+		}
+	})
+}
+
+// puts counts, by epoch, how often slices were written.
+type puts struct {
+	checker.Epochs
+	mu sync.Mutex
+	n  map[uint64]int
+}
+
+func (p *puts) PutSlices(epoch uint64, s []report.Slices) error {
+	p.mu.Lock()
+	p.n[epoch]++
+	p.mu.Unlock()
+	return p.Epochs.PutSlices(epoch, s)
+}
+
+// TestRestartLeavesASealedEpochAlone: an epoch that a stopped process sealed is
+// not taken up, or its slices would be written again each second, for ever.
+func TestRestartLeavesASealedEpochAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.honest()
+		b.runFor(1500 * time.Millisecond)
+		p := &puts{Epochs: b.db, n: make(map[uint64]int)}
+		b.epochs = p
+		b.runFor(20 * time.Second)
+		if p.n[0] != 0 || p.n[2] == 0 {
+			t.Errorf("slices written %v, want none of the sealed epoch 0", p.n)
 		}
 	})
 }

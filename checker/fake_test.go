@@ -161,6 +161,7 @@ type bed struct {
 	db       *store.DB
 	provider challenges.NodeID
 	restored checker.Restored // nil: not restored
+	epochs   checker.Epochs   // nil: the store
 }
 
 // restored is a store's mark.
@@ -219,8 +220,12 @@ func (ledger) Ended(challenges.Hash, int64, string) error { return nil }
 // run runs the checker until ctx ends.
 func (b *bed) run(ctx context.Context) {
 	b.t.Helper()
+	epochs := b.epochs
+	if epochs == nil {
+		epochs = b.db
+	}
 	c, err := checker.New(checker.Config{
-		Key: testKey(1), Registry: &b.registry, Network: b.wire, Challenges: b.db, Epochs: b.db, Reports: b.db, Offers: b.db,
+		Key: testKey(1), Registry: &b.registry, Network: b.wire, Challenges: b.db, Epochs: epochs, Reports: b.db, Offers: b.db,
 		Providers: []challenges.NodeID{b.provider}, Restored: b.restored,
 	})
 	if err != nil {

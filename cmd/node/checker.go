@@ -100,6 +100,7 @@ func newChecker(cfg CheckerConfig, db *lasting) (_ *Checker, err error) {
 		return nil, fmt.Errorf("listen for the API: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	watchHost(c.metrics, host)
 	c.host, c.apiURL, c.stop = host, "http://"+l.Addr().String(), cancel
 	handler := api.Handler(api.Config{
 		Registry: cfg.Registry, ID: id, Name: cfg.Name, Reports: db, Evidence: db, Log: cfg.Log,

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/checker/api"
+	"github.com/assaynet/assay/p2p"
 )
 
 // newMetrics is a daemon's own registry, with the process's and Go's figures.
@@ -18,6 +19,25 @@ func newMetrics() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
+}
+
+// watchHost adds a host's counts to a registry.
+func watchHost(r *prometheus.Registry, h *p2p.Host) {
+	gauge := func(name, help string, of func(p2p.Stats) int) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "assay_p2p_" + name, Help: help},
+			func() float64 { return float64(of(h.Stats())) }))
+	}
+	counter := func(name, help string, of func(p2p.Stats) uint64) {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "assay_p2p_" + name, Help: help},
+			func() float64 { return float64(of(h.Stats())) }))
+	}
+	gauge("connections", "Connections that are open.", func(s p2p.Stats) int { return s.Conns })
+	gauge("stranger_connections", "Connections that strangers opened.", func(s p2p.Stats) int { return s.Strangers })
+	gauge("streams", "Streams that are open.", func(s p2p.Stats) int { return s.Streams })
+	counter("streams_admitted_total", "Incoming streams that were served.", func(s p2p.Stats) uint64 { return s.Admitted })
+	counter("streams_limited_total", "Incoming streams refused for their rate.", func(s p2p.Stats) uint64 { return s.Limited })
+	counter("streams_busy_total", "Incoming streams refused for want of room.", func(s p2p.Stats) uint64 { return s.Busy })
+	counter("connections_cut_total", "Strangers' connections closed for their share.", func(s p2p.Stats) uint64 { return s.Cut })
 }
 
 // serveOps serves metrics and health on an address of their own, until ctx ends.

@@ -87,6 +87,7 @@ func newProvider(cfg ProviderConfig, db *lasting) (*Provider, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Provider{host: host, db: db, stop: cancel}
 	metrics := newMetrics()
+	watchHost(metrics, host)
 	if cfg.Admission == nil {
 		p.gate = prover.NewGate()
 		cfg.Admission = p.gate
