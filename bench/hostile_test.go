@@ -185,7 +185,9 @@ func TestHostilePeers(t *testing.T) {
 				t.Errorf("victim %d: left behind %+v", i, got)
 			}
 		}
-		if got := busiest[1]; got.Limited == 0 || got.Busy == 0 {
+		// A short run may be over before the strangers fill their share of handlers,
+		// which package p2p tests by itself.
+		if got := busiest[1]; got.Limited == 0 || (got.Busy == 0 && !testing.Short()) {
 			t.Errorf("provider refused nothing: %+v", got)
 		}
 		if after := goroutines(); after > before+2 {
