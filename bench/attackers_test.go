@@ -223,9 +223,9 @@ func TestCheatingCheckers(t *testing.T) {
 // tables, or judges by another claim, gets no root.
 func TestProviderRefusesForeignParameters(t *testing.T) {
 	secret := challenges.Secret{1}
-	good := func(w *world) (challenges.Challenge, challenges.MatmulParams) {
-		row, _ := challenges.LookupMatmul(1)
-		p := challenges.MatmulParams{Profile: 1, Window: 4, Claim: 95e6}
+	good := func(w *world) (challenges.Challenge, challenges.ComputeParams) {
+		row, _ := challenges.LookupProfile(1)
+		p := challenges.ComputeParams{Profile: 1, Window: 4, Claim: 95e6}
 		return challenges.Challenge{
 			Network: w.registry.Hash(), Provider: w.provider[0].host.ID(), Device: "gpu0", Kind: challenges.Matmul,
 			Commit: secret.Commit(), Deadline: row.Deadline(p.Claim, 0),
@@ -233,21 +233,21 @@ func TestProviderRefusesForeignParameters(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		change func(c *challenges.Challenge, p *challenges.MatmulParams)
+		change func(c *challenges.Challenge, p *challenges.ComputeParams)
 		root   bool
 	}{
-		{"as offered", func(*challenges.Challenge, *challenges.MatmulParams) {}, true},
-		{"unknown profile", func(_ *challenges.Challenge, p *challenges.MatmulParams) { p.Profile = 99 }, false},
-		{"window over R/4", func(_ *challenges.Challenge, p *challenges.MatmulParams) { p.Window = 9 }, false},
-		{"another claim", func(c *challenges.Challenge, p *challenges.MatmulParams) {
+		{"as offered", func(*challenges.Challenge, *challenges.ComputeParams) {}, true},
+		{"unknown profile", func(_ *challenges.Challenge, p *challenges.ComputeParams) { p.Profile = 99 }, false},
+		{"window over R/4", func(_ *challenges.Challenge, p *challenges.ComputeParams) { p.Window = 9 }, false},
+		{"another claim", func(c *challenges.Challenge, p *challenges.ComputeParams) {
 			p.Claim = 2e8
-			row, _ := challenges.LookupMatmul(1)
+			row, _ := challenges.LookupProfile(1)
 			c.Deadline = row.Deadline(p.Claim, 0)
 		}, false},
-		{"another deadline", func(c *challenges.Challenge, _ *challenges.MatmulParams) { c.Deadline++ }, false},
-		{"another device", func(c *challenges.Challenge, _ *challenges.MatmulParams) { c.Device = "gpu9" }, false},
-		{"another provider", func(c *challenges.Challenge, _ *challenges.MatmulParams) { c.Provider = challenges.IDOf(simKey(40)) }, false},
-		{"another epoch", func(c *challenges.Challenge, _ *challenges.MatmulParams) { c.Epoch = 1000 }, false},
+		{"another deadline", func(c *challenges.Challenge, _ *challenges.ComputeParams) { c.Deadline++ }, false},
+		{"another device", func(c *challenges.Challenge, _ *challenges.ComputeParams) { c.Device = "gpu9" }, false},
+		{"another provider", func(c *challenges.Challenge, _ *challenges.ComputeParams) { c.Provider = challenges.IDOf(simKey(40)) }, false},
+		{"another epoch", func(c *challenges.Challenge, _ *challenges.ComputeParams) { c.Epoch = 1000 }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/commit"
 	"github.com/assaynet/assay/gpu"
 )
 
@@ -28,11 +29,11 @@ func record(tb testing.TB) recorded {
 	tb.Helper()
 	network, checkerKey, providerKey := challenges.Hash{1}, simKey(0), simKey(1)
 	r := recorded{secret: challenges.Secret{9}}
-	row, err := challenges.LookupMatmul(1)
+	row, err := challenges.LookupProfile(1)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := challenges.MatmulParams{Profile: 1, Window: 4, Claim: 95e6}
+	p := challenges.ComputeParams{Profile: 1, Window: 4, Claim: 95e6}
 	c := challenges.Challenge{
 		Network: network, Provider: challenges.IDOf(providerKey), Device: "gpu0", Kind: challenges.Matmul,
 		Commit: r.secret.Commit(), Deadline: row.Deadline(p.Claim, 0), Params: challenges.Marshal(&p),
@@ -153,13 +154,13 @@ func BenchmarkReplay(b *testing.B) {
 // BenchmarkProviderProof is what a provider computes besides the product: trees,
 // openings, signatures.
 func BenchmarkProviderProof(b *testing.B) {
-	row, err := challenges.LookupMatmul(1)
+	row, err := challenges.LookupProfile(1)
 	if err != nil {
 		b.Fatal(err)
 	}
 	key := challenges.Hash{7}
-	c := make([]int32, row.Shape.Entries())
-	if err := (gpu.Exact{}).Multiply(b.Context(), key, row.Shape, c); err != nil {
+	c := make([]byte, row.Shape.Bytes())
+	if err := (gpu.Exact{}).Compute(b.Context(), key, row.Shape, c); err != nil {
 		b.Fatal(err)
 	}
 	secret := challenges.Secret{1}
@@ -167,7 +168,7 @@ func BenchmarkProviderProof(b *testing.B) {
 		control := challenges.NewFrameSigner(simKey(1), challenges.Hash{}, challenges.Hash{}, challenges.StreamControl)
 		bulk := challenges.NewFrameSigner(simKey(1), challenges.Hash{}, challenges.Hash{}, challenges.StreamBulk)
 		for r := range row.Rounds {
-			tree := challenges.NewTree(challenges.AppendEntries(make([]byte, 0, 4*len(c)), c))
+			tree := commit.New(c, row.Shape.Width())
 			control.Sign(challenges.NewRoot(r, tree.Root(), key, 0))
 			pos := secret.Positions(key, r, tree.Root(), row.Shape.Entries(), row.Samples)
 			for _, body := range challenges.NewOpening(r, key, tree.Open(pos)) {
@@ -180,14 +181,14 @@ func BenchmarkProviderProof(b *testing.B) {
 // BenchmarkProviderProduct is the product itself, all rounds, on one core: what
 // a simulated device's modelled time must cover 20 times.
 func BenchmarkProviderProduct(b *testing.B) {
-	row, err := challenges.LookupMatmul(1)
+	row, err := challenges.LookupProfile(1)
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := make([]int32, row.Shape.Entries())
+	c := make([]byte, row.Shape.Bytes())
 	for b.Loop() {
 		for r := range row.Rounds {
-			if err := (gpu.Exact{}).Multiply(b.Context(), challenges.Hash{byte(r)}, row.Shape, c); err != nil {
+			if err := (gpu.Exact{}).Compute(b.Context(), challenges.Hash{byte(r)}, row.Shape, c); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -198,9 +199,9 @@ func BenchmarkProviderProduct(b *testing.B) {
 // unit of cost of larger profiles.
 func BenchmarkSample(b *testing.B) {
 	s := challenges.Shape{M: 1, N: 256, K: 32768}
-	row, col := make([]byte, s.K), make([]byte, s.K)
 	key := challenges.Hash{3}
+	at, out := []uint32{5}, make([]uint64, 1)
 	for b.Loop() {
-		s.Entry(&key, 5, row, col)
+		s.Values(&key, at, out)
 	}
 }

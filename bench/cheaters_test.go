@@ -64,10 +64,10 @@ func silentAfter(on uint8, n int) func() alter {
 // oneRow invents the whole first row of every product.
 type oneRow struct{ gpu.Product }
 
-func (o oneRow) Multiply(ctx context.Context, key challenges.Hash, s challenges.Shape, c []int32) error {
-	err := o.Product.Multiply(ctx, key, s, c)
-	for i := range c[:s.N] {
-		c[i]++
+func (o oneRow) Compute(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
+	err := o.Product.Compute(ctx, key, s, c)
+	for i := range s.N {
+		c[i*s.Width()]++
 	}
 	return err
 }
@@ -168,7 +168,7 @@ func TestCheatingProviders(t *testing.T) {
 					return cheat.Forge{Network: n, Key: w.provider[0].key, ID: w.registry.Hash(), Alter: tt.alter()}
 				})
 				w.run(max(2, tt.epochs), nil)
-				found := w.matmuls()
+				found := w.computes()
 				requireAll(t, found, tt.want, tt.some, tt.clause)
 			})
 		})
@@ -212,7 +212,7 @@ func TestFramesOfAnotherChallengeOrProvider(t *testing.T) {
 				return cheat.Forge{Network: n, Key: simKey(77), ID: w.registry.Hash(), Alter: func(_ challenges.Hash, _ uint8, b []byte) [][]byte { return [][]byte{b} }}
 			})
 			w.run(1, nil)
-			requireAll(t, w.matmuls(), challenges.Unreachable, false, "")
+			requireAll(t, w.computes(), challenges.Unreachable, false, "")
 		})
 	})
 	t.Run("of an earlier challenge", func(t *testing.T) {
@@ -242,7 +242,7 @@ func TestFramesOfAnotherChallengeOrProvider(t *testing.T) {
 				}}
 			})
 			w.run(3, nil)
-			found := w.matmuls()
+			found := w.computes()
 			if len(found) < 2 || *found[0].Outcome != challenges.Pass {
 				t.Fatalf("%d challenges, the first %v", len(found), found)
 			}
@@ -276,7 +276,7 @@ func TestRootsHeldBack(t *testing.T) {
 			}}
 		})
 		w.run(1, nil)
-		for _, f := range w.matmuls() {
+		for _, f := range w.computes() {
 			if *f.Outcome != challenges.Pass && *f.Outcome != challenges.Late {
 				t.Fatalf("outcome %v", *f.Outcome)
 			}

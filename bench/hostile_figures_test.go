@@ -61,18 +61,14 @@ func (w *world) phase(t *testing.T, length time.Duration) phase {
 // collect reads what the checkers stored since an epoch.
 func (w *world) collect(t *testing.T, first uint64, p *phase) {
 	t.Helper()
-	row, err := challenges.LookupMatmul(w.registry.Params.Profile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	model, err := models.Lookup("sim-100")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, s := range w.checkers {
-		infos, err := s.db.Transcripts(report.Query{Kind: challenges.Matmul, Limit: 1000})
-		if err != nil {
-			t.Fatal(err)
+		var infos []report.TranscriptInfo
+		for _, kind := range []challenges.Kind{challenges.Matmul, challenges.FMA} {
+			of, err := s.db.Transcripts(report.Query{Kind: kind, Limit: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			infos = append(infos, of...)
 		}
 		for _, i := range infos {
 			if i.Epoch < first {
@@ -87,12 +83,12 @@ func (w *world) collect(t *testing.T, first uint64, p *phase) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tr, _, err := challenges.OpenTranscript(env)
+			tr, c, err := challenges.OpenTranscript(env)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if i.Outcome == challenges.Pass || i.Outcome == challenges.Late {
-				p.delays = append(p.delays, tr.Verdict.Elapsed-row.Expected(model.Int8Ops))
+				p.delays = append(p.delays, tr.Verdict.Elapsed-modelled(t, c))
 			}
 		}
 		envs, err := s.db.Observations(first, 1000)
@@ -113,6 +109,25 @@ func (w *world) collect(t *testing.T, first uint64, p *phase) {
 	}
 	slices.Sort(p.delays)
 	slices.Sort(p.pings)
+}
+
+// modelled is how long a challenge takes on the providers' model.
+func modelled(t *testing.T, c challenges.Challenge) time.Duration {
+	t.Helper()
+	p, err := c.ComputeParams()
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := challenges.LookupProfile(p.Profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := models.Lookup("sim-100")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates := map[challenges.Flavour]uint64{challenges.Int8: model.Int8Ops, challenges.BF16: model.BF16Ops, challenges.FP64: model.FP64Ops}
+	return row.Expected(rates[row.Shape.Flavour])
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {

@@ -299,24 +299,13 @@ func (c *cluster) passes(since time.Time, checkers, providers []*process) func()
 	return func() bool {
 		for _, k := range checkers {
 			for _, p := range providers {
-				list, err := k.transcripts(report.Query{Kind: challenges.Matmul, Outcome: challenges.Pass, Provider: p.id, Limit: 1})
-				if err != nil || len(list) == 0 || list[0].At.Before(since) {
+				if !k.sawPass(p.id, since) {
 					return false
 				}
 			}
 		}
 		return true
 	}
-}
-
-func (p *process) transcripts(q report.Query) ([]client.Transcript, error) {
-	api, err := client.New(p.page)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	return api.Transcripts(ctx, q)
 }
 
 // next is the first challenge that a checker plans for a provider from a moment

@@ -93,8 +93,8 @@ func (c *cluster) drain(host *p2p.Host) bool {
 	c.until(stopLimit, "the provider drains", func() bool { return strings.Contains(p.said()[p.from:], "msg=draining") })
 
 	secret := challenges.Secret{byte(a.Epoch)}
-	row, _ := challenges.LookupMatmul(1)
-	m := challenges.MatmulParams{Profile: 1, Window: 4, Claim: 95e6}
+	row, _ := challenges.LookupProfile(1)
+	m := challenges.ComputeParams{Profile: 1, Window: 4, Claim: 95e6}
 	network := c.network.Registry.Hash()
 	ask := challenges.Challenge{
 		Network: network, Epoch: a.Epoch, Provider: p.id, Device: "gpu0", Kind: challenges.Matmul,
@@ -134,7 +134,7 @@ func (c *cluster) drain(host *p2p.Host) bool {
 		t.Errorf("a challenge while draining: refusal %+v, error %v; want reason drain", refusal, err)
 	}
 	c.until(10*time.Second, "the checker judges the job that ran at SIGTERM", func() bool {
-		list, _ := c.checkers[0].transcripts(report.Query{Kind: challenges.Matmul, Provider: p.id, Limit: 5})
+		list, _ := c.checkers[0].transcripts(report.Query{Provider: p.id, Limit: 100})
 		for _, row := range list {
 			if row.Challenge == uses[0].ID {
 				if row.Outcome != challenges.Pass && row.Outcome != challenges.Late {
@@ -163,7 +163,7 @@ func (c *cluster) unknown() bool {
 	}
 	defer db.Close()
 	for _, info := range must(db.Transcripts(report.Query{Outcome: challenges.Unknown, Limit: math.MaxInt}))(t) {
-		if info.Kind == challenges.Matmul && info.Epoch == a.Epoch && info.Provider == a.Provider && info.At >= stopped.UnixNano() {
+		if info.Kind != challenges.Probe && info.Epoch == a.Epoch && info.Provider == a.Provider && info.At >= stopped.UnixNano() {
 			return true
 		}
 	}

@@ -1,12 +1,17 @@
 package bench
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/report"
 )
 
 var (
@@ -72,4 +77,26 @@ func (c *cluster) killer(list []*process, n int, rnd *rand.Rand) error {
 		c.t.Logf("killed %s in epoch %d at %2.0f %%", p.name, first+uint64(i), 100*phase)
 	}
 	return nil
+}
+
+// sawPass reports that a checker has seen a provider pass a challenge of any kind
+// since then.
+func (p *process) sawPass(provider challenges.NodeID, since time.Time) bool {
+	for _, kind := range []challenges.Kind{challenges.FMA, challenges.Matmul} {
+		list, err := p.transcripts(report.Query{Kind: kind, Outcome: challenges.Pass, Provider: provider, Limit: 1})
+		if err == nil && len(list) > 0 && !list[0].At.Before(since) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *process) transcripts(q report.Query) ([]client.Transcript, error) {
+	api, err := client.New(p.page)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return api.Transcripts(ctx, q)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"testing"
@@ -38,6 +39,7 @@ type world struct {
 	t        *testing.T
 	registry committee.Registry
 	delay    time.Duration // one way, between any two hosts
+	random   io.Reader     // of the checkers; nil: the system's
 	checkers []*seat
 	provider []*seat
 }
@@ -53,9 +55,15 @@ type seat struct {
 // newWorld starts the hosts and stores. Call it inside synctest.Test.
 func newWorld(t *testing.T, checkers, providers int, delay time.Duration) *world {
 	t.Helper()
+	return newWorldOf(t, committee.Devnet(), checkers, providers, delay)
+}
+
+// newWorldOf is newWorld with other parameters.
+func newWorldOf(t *testing.T, params committee.Params, checkers, providers int, delay time.Duration) *world {
+	t.Helper()
 	w := &world{t: t, delay: delay}
 	w.registry = committee.Registry{
-		Name: "sim", Genesis: uint64(time.Now().Add(2 * time.Second).UnixNano()), Simulated: true, Params: committee.Devnet(),
+		Name: "sim", Genesis: uint64(time.Now().Add(2 * time.Second).UnixNano()), Simulated: true, Params: params,
 	}
 	for i := range checkers {
 		w.registry.Checkers = append(w.registry.Checkers, committee.Member{ID: challenges.IDOf(simKey(i)), Name: fmt.Sprint(i), Operator: fmt.Sprint(i)})
@@ -151,16 +159,22 @@ func simDevice(t *testing.T, claims, runs string, p gpu.Product) gpu.Device {
 // agent starts a provider's agent with decorated parts; nil parts are honest.
 func (w *world) agent(i int, device gpu.Device, decorate func(prover.Network) prover.Network) *prover.Agent {
 	w.t.Helper()
-	s := w.provider[i]
 	if device == nil {
 		device = simDevice(w.t, "sim-100", "sim-100", nil)
 	}
+	return w.agentOf(i, decorate, device)
+}
+
+// agentOf is agent with any number of devices.
+func (w *world) agentOf(i int, decorate func(prover.Network) prover.Network, devices ...gpu.Device) *prover.Agent {
+	w.t.Helper()
+	s := w.provider[i]
 	var net prover.Network = s.host
 	if decorate != nil {
 		net = decorate(net)
 	}
 	a, err := prover.New(prover.Config{
-		Key: s.key, Registry: &w.registry, Devices: []gpu.Device{device}, Network: net, Ledger: s.db,
+		Key: s.key, Registry: &w.registry, Devices: devices, Network: net, Ledger: s.db,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -183,7 +197,7 @@ func (w *world) tryRun(epochs int, decorate func(checker.Network) checker.Networ
 	defer cancel()
 	done := make(chan error, len(w.checkers))
 	for _, s := range w.checkers {
-		cfg := checker.Config{Key: s.key, Registry: &w.registry, Network: s.host, Challenges: s.db, Epochs: s.db, Reports: s.db, Offers: s.db}
+		cfg := checker.Config{Key: s.key, Registry: &w.registry, Network: s.host, Challenges: s.db, Epochs: s.db, Reports: s.db, Offers: s.db, Random: w.random}
 		if decorate != nil {
 			cfg.Network = decorate(s.host)
 		}
@@ -205,11 +219,18 @@ func (w *world) tryRun(epochs int, decorate func(checker.Network) checker.Networ
 
 // matmuls are the stored matmul transcripts of all checkers, oldest first; each
 // is verified against the registry on the way.
-func (w *world) matmuls() []client.Finding {
+func (w *world) matmuls() []client.Finding { return w.findings(challenges.Matmul) }
+
+// computes are the proofs of compute of all kinds.
+func (w *world) computes() []client.Finding {
+	return append(w.findings(challenges.Matmul), w.findings(challenges.FMA)...)
+}
+
+func (w *world) findings(kind challenges.Kind) []client.Finding {
 	w.t.Helper()
 	var out []client.Finding
 	for _, s := range w.checkers {
-		infos, err := s.db.Transcripts(report.Query{Kind: challenges.Matmul, Limit: 1000})
+		infos, err := s.db.Transcripts(report.Query{Kind: kind, Limit: 1000})
 		if err != nil {
 			w.t.Fatal(err)
 		}

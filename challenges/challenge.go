@@ -12,12 +12,13 @@ type Kind string
 
 // Kinds of challenges.
 const (
-	Matmul Kind = "matmul" // proof of compute
+	FMA    Kind = "fma"    // proof of compute: chains of binary64 fused multiply-adds
+	Matmul Kind = "matmul" // proof of compute: exact products of integer matrices
 	Probe  Kind = "probe"  // reachability and round-trip time
 )
 
 // Kinds lists all kinds in their order.
-func Kinds() []Kind { return []Kind{Matmul, Probe} }
+func Kinds() []Kind { return []Kind{FMA, Matmul, Probe} }
 
 // Challenge is what a checker asks of a provider. Its id is the object id of
 // the envelope that carries it; the checker is that envelope's signer.
@@ -31,7 +32,7 @@ type Challenge struct {
 	Seq      uint32        // number within checker, provider, device, kind and epoch
 	Commit   Hash          // of the secret
 	Deadline time.Duration // the checker waits so long, in nanoseconds; a function of the parameters
-	Params   []byte        // MatmulParams or ProbeParams
+	Params   []byte        // ComputeParams or ProbeParams
 }
 
 // Check bounds the fields.
@@ -45,25 +46,25 @@ func (c *Challenge) Check() error {
 	return errors.Join(text("device", c.Device, 64), text("kind", string(c.Kind), 16), c.Provider.Check())
 }
 
-// MatmulParams are a matmul challenge's parameters. Everything else follows from
-// the profile's row.
-type MatmulParams struct {
+// ComputeParams are the parameters of a proof of compute. Everything else follows
+// from the profile's row.
+type ComputeParams struct {
 	_       struct{}      `cbor:",toarray"`
 	Profile uint16        // row of the profile table
 	Window  uint8         // W: rounds that the provider may run ahead of the positions
-	Claim   uint64        // ops/s that the provider's offer claims for the device
+	Claim   uint64        // ops/s of the row's flavour that the provider's offer claims for the device
 	RTT     time.Duration // least round-trip time that the checker has seen, in nanoseconds
 }
 
 // Check bounds the fields against the profile table.
-func (p *MatmulParams) Check() error {
-	row, err := LookupMatmul(p.Profile)
+func (p *ComputeParams) Check() error {
+	row, err := LookupProfile(p.Profile)
 	if err != nil {
 		return err
 	}
-	// SPEC: C2. W MUST be at least 1 and at most R/4.
-	if p.Window < 1 || int(p.Window) > row.Rounds/4 {
-		return fmt.Errorf("window %d: want 1 to %d", p.Window, row.Rounds/4)
+	// SPEC: C2. W MUST be at least 1, at most R/4 (1 if that is less) and at most 64.
+	if p.Window < 1 || int(p.Window) > row.MaxWindow() {
+		return fmt.Errorf("window %d: want 1 to %d", p.Window, row.MaxWindow())
 	}
 	if p.Claim < 1e3 || p.Claim > 1e18 {
 		return fmt.Errorf("claim %d ops/s: out of range", p.Claim)
@@ -96,19 +97,22 @@ const ProbeDeadline = 2 * time.Second
 
 // decodeParams reads the parameters and checks them, and the deadline, against
 // the tables. One of the results is nil.
-func (c *Challenge) decodeParams() (*MatmulParams, *ProbeParams, error) {
+func (c *Challenge) decodeParams() (*ComputeParams, *ProbeParams, error) {
 	// SPEC: C2. Provider and Replay MUST refuse parameters outside the tables.
 	// SPEC: C4. The deadline MUST be the one that the parameters give.
 	switch c.Kind {
-	case Matmul:
-		var p MatmulParams
+	case Matmul, FMA:
+		var p ComputeParams
 		if err := Unmarshal(c.Params, &p); err != nil {
 			return nil, nil, &ClauseError{ClauseProfile, err}
 		}
 		if c.Device == "" {
-			return nil, nil, breach(ClauseProfile, "matmul without a device")
+			return nil, nil, breach(ClauseProfile, "%s without a device", c.Kind)
 		}
-		row, _ := LookupMatmul(p.Profile)
+		row, _ := LookupProfile(p.Profile)
+		if row.Shape.Flavour.Kind() != c.Kind {
+			return nil, nil, breach(ClauseProfile, "profile %d in a challenge of kind %s", p.Profile, c.Kind)
+		}
 		if want := row.Deadline(p.Claim, p.RTT); c.Deadline != want {
 			return nil, nil, breach(ClauseDeadline, "deadline %v, want %v", c.Deadline, want)
 		}
@@ -129,15 +133,15 @@ func (c *Challenge) decodeParams() (*MatmulParams, *ProbeParams, error) {
 	return nil, nil, breach(ClauseProfile, "unknown kind %q", c.Kind)
 }
 
-// MatmulParams returns the parameters of a matmul challenge, checked against
-// the profile table.
-func (c *Challenge) MatmulParams() (MatmulParams, error) {
+// ComputeParams returns the parameters of a proof of compute, checked against the
+// profile table.
+func (c *Challenge) ComputeParams() (ComputeParams, error) {
 	p, _, err := c.decodeParams()
 	if err != nil {
-		return MatmulParams{}, err
+		return ComputeParams{}, err
 	}
 	if p == nil {
-		return MatmulParams{}, breach(ClauseProfile, "kind %q, want matmul", c.Kind)
+		return ComputeParams{}, breach(ClauseProfile, "kind %q, want matmul or fma", c.Kind)
 	}
 	return *p, nil
 }

@@ -15,9 +15,9 @@ type scene struct {
 	sent map[int][]byte // positions frames by round
 }
 
-func newScene(t *testing.T) *scene {
-	e, secret := testChallenge(2, 1e8)
-	c := &scene{T: t, s: newTestSession(t, e, secret), p: newPlayer(e, providerKey), sent: map[int][]byte{}}
+func newScene(t *testing.T, profile uint16) *scene {
+	s, p := pair(t, profile)
+	c := &scene{T: t, s: s, p: p, sent: map[int][]byte{}}
 	for _, o := range c.s.Start() {
 		c.step(Event{Stream: o.Stream, Out: true, Frame: o.Frame})
 	}
@@ -79,7 +79,7 @@ func (c *scene) core() Core {
 	return Core{Challenge: c.p.id, Device: "gpu0", Roots: c.p.roots}
 }
 
-func TestClausesOfMatmul(t *testing.T) {
+func TestClausesOfCompute(t *testing.T) {
 	part := func(b []byte, alter func(*OpeningFrame)) []byte {
 		var f OpeningFrame
 		if err := Unmarshal(b, &f); err != nil {
@@ -183,7 +183,7 @@ func TestClausesOfMatmul(t *testing.T) {
 			c.control(NewAbort(AbortOverrun))
 		}, Unknown, ClauseAbort},
 		{"abort of a device that is not simulated", func(c *scene) {
-			c.s.script.(*matmulScript).row.Simulated = false // no row of the table is, yet
+			c.s.script.(*computeScript).row.Simulated = false // a round of a real row takes long
 			c.rounds(1)
 			c.control(NewAbort(AbortOverrun))
 		}, Withheld, ClauseAbort},
@@ -206,25 +206,45 @@ func TestClausesOfMatmul(t *testing.T) {
 		{"an end of no known cause", func(c *scene) { c.step(Event{End: EndInternal + 1}) }, Unknown, ClauseEnd},
 		{"an event on a third stream", func(c *scene) { c.step(Event{Stream: 2, End: EndReset}) }, Unknown, ClauseTime},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			c := newScene(t)
-			tt.play(c)
-			if v := c.s.Verdict(); !c.done || v.Outcome != tt.want || v.Clause != tt.clause {
-				t.Fatalf("done %v, got %v %q, want %v %q", c.done, v.Outcome, v.Clause, tt.want, tt.clause)
-			}
-			if c.s.fault == nil && c.s.script.(*matmulScript).row.Simulated {
-				replays(t, c.s)
-			}
-			if send, done := c.s.Step(Event{At: time.Hour, End: EndTimeout}); len(send) > 0 || !done {
-				t.Error("the session goes on after its end")
-			}
-		})
+	for _, profile := range vectorRows {
+		for _, tt := range tests {
+			t.Run(rowName(profile)+", "+tt.name, func(t *testing.T) {
+				c := newScene(t, profile)
+				tt.play(c)
+				if v := c.s.Verdict(); !c.done || v.Outcome != tt.want || v.Clause != tt.clause {
+					t.Fatalf("done %v, got %v %q, want %v %q", c.done, v.Outcome, v.Clause, tt.want, tt.clause)
+				}
+				if c.s.fault == nil && c.s.script.(*computeScript).row.Simulated {
+					replays(t, c.s)
+				}
+				if send, done := c.s.Step(Event{At: time.Hour, End: EndTimeout}); len(send) > 0 || !done {
+					t.Error("the session goes on after its end")
+				}
+			})
+		}
+	}
+}
+
+// TestRealRowsKnowNoOverrun: the same abort is neutral where the device is
+// simulated, and nowhere else.
+func TestRealRowsKnowNoOverrun(t *testing.T) {
+	for _, row := range Profiles() {
+		e, secret := testChallenge(row.Number, row.TotalOps()) // a second
+		s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+		s.Step(Event{At: time.Millisecond, Frame: p.control.Sign(NewAbort(AbortOverrun))})
+		want := Unreachable
+		if row.Simulated {
+			want = Unknown
+		}
+		if v := s.Verdict(); v.Outcome != want || v.Clause != ClauseAbort {
+			t.Errorf("%s: %v %s, want %v", row.Name, v.Outcome, v.Clause, want)
+		}
+		replays(t, s)
 	}
 }
 
 func TestNoVerdictBeforeTheEnd(t *testing.T) {
-	c := newScene(t)
+	c := newScene(t, 2)
 	c.rounds(2)
 	if v := c.s.Verdict(); v.Outcome != Unknown || v.Clause != ClauseEnd {
 		t.Errorf("got %+v", v)
@@ -232,7 +252,7 @@ func TestNoVerdictBeforeTheEnd(t *testing.T) {
 }
 
 func TestSignatureWithoutFrames(t *testing.T) {
-	c := newScene(t)
+	c := newScene(t, 2)
 	c.step(Event{End: EndDial})
 	tr := c.s.Transcript()
 	tr.Signatures = [][]byte{{}, make([]byte, signatureBytes)}
@@ -260,7 +280,7 @@ func TestClausesOfTheClock(t *testing.T) {
 		{"shorter than 20 round trips: no figure, and not late", 1500, 100 * time.Millisecond, Pass, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e, secret := sealed(t, 1, func(_ *Challenge, p *MatmulParams) { p.RTT = tt.rtt }, true)
+			e, secret := sealed(t, 1, func(_ *Challenge, p *ComputeParams) { p.RTT = tt.rtt }, true)
 			s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
 			p.round = p.round * tt.permille / 1000
 			v := play(t, s, p).Verdict()

@@ -24,7 +24,7 @@ func messages() []any {
 	}
 	return []any{
 		&e, &c,
-		&MatmulParams{Profile: 1, Window: 2, Claim: 1e9, RTT: 1e6}, &ProbeParams{Pings: 5},
+		&ComputeParams{Profile: 1, Window: 2, Claim: 1e9, RTT: 1e6}, &ProbeParams{Pings: 5},
 		&RootFrame{Type: typeRoot, Round: 300, Root: h(1), Key: h(2), Mono: 1e9},
 		&PositionsFrame{Type: typePositions, Round: 2, Positions: []byte{1, 0, 0, 0, 2, 0, 0, 0}},
 		&OpeningFrame{Type: typeOpening, Round: 2, Request: h(3), Part: 1, Data: bytes.Repeat([]byte{7}, 1000)},
@@ -37,7 +37,7 @@ func messages() []any {
 		&Offer{
 			Seq: 7, Issued: 1.7e9, Expires: 1.8e9, Operator: "Fjord AS", Region: "NO", Agent: "assay/0.1",
 			Addrs:   []string{"/ip4/192.0.2.1/udp/4001/quic-v1"},
-			Devices: []OfferDevice{{ID: "gpu0", Model: "H100 SXM5", Memory: 80 << 30, Int8Ops: 1e15}},
+			Devices: []OfferDevice{{ID: "gpu0", Model: "H100 SXM5", Memory: 80 << 30, Int8Ops: 1e15, BF16Ops: 5e14, FP64Ops: 3e13}},
 		},
 		&Notice{Seq: 3, Issued: 1.7e9, Kind: NoticeDrain, From: 1.7e9, Until: 1.8e9, Text: "moving"},
 		&Transcript{
@@ -262,8 +262,8 @@ func TestRoundTrip(t *testing.T) {
 					x.Kind = rapid.StringMatching(`[a-z]{1,32}`).Draw(t, "kind")
 				case *Challenge:
 					x.Provider = provider
-				case *MatmulParams:
-					*x = MatmulParams{Profile: 1, Window: 1 + x.Window%4, Claim: 1e7 + x.Claim%1e17, RTT: x.RTT % 1e10}
+				case *ComputeParams:
+					*x = ComputeParams{Profile: 1, Window: 1 + x.Window%4, Claim: 1e7 + x.Claim%1e17, RTT: x.RTT % 1e10}
 				case *ProbeParams:
 					x.Pings = 1 + x.Pings%8
 				case *PositionsFrame:

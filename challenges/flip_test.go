@@ -87,8 +87,9 @@ func reseal(payload []byte) []byte {
 var flips = []byte{0x01, 0x80, 0xff, 0x10}
 
 // flipAll edits every byte of data, judges, and counts the fates. Inside the long
-// frames, the openings, each byte gets one flip and all others four.
-func flipAll(t *testing.T, data []byte, edit func([]byte) []byte, honest *Transcript, allowed ...fate) {
+// frames, the openings, each byte gets one flip and all others four; one, too, in
+// the rows that share everything but the arithmetic with the first.
+func flipAll(t *testing.T, data []byte, profile uint16, edit func([]byte) []byte, honest *Transcript, allowed ...fate) {
 	t.Helper()
 	step := 1
 	if testing.Short() {
@@ -110,7 +111,7 @@ func flipAll(t *testing.T, data []byte, edit func([]byte) []byte, honest *Transc
 			mine := slices.Clone(data)
 			for i := worker * step; i < len(data); i += 2 * step {
 				masks := flips
-				if long[i] {
+				if long[i] || profile != vectorRows[0] {
 					masks = flips[i%len(flips):][:1]
 				}
 				for _, mask := range masks {
@@ -136,9 +137,9 @@ func flipAll(t *testing.T, data []byte, edit func([]byte) []byte, honest *Transc
 }
 
 // cutHonest is an honest run whose checker stops listening: silence, it says.
-func cutHonest(t *testing.T) *Session {
+func cutHonest(t *testing.T, profile uint16) *Session {
 	t.Helper()
-	e, secret := testChallenge(2, 1e6) // slow, so that the deadline is long after the silence
+	e, secret := testChallenge(profile, 1e6) // slow, so that the deadline is long after the silence
 	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
 	p.rounds = 2
 	p.open = func(r int, o []byte) any {
@@ -159,30 +160,37 @@ func unpacked(b []byte) []uint32 {
 }
 
 func TestEveryByteOfASealedTranscript(t *testing.T) {
-	s, _ := honest(t, 2)
-	tr := s.Transcript()
-	env := SealTranscript(tr, testNetwork, checkerKey)
-	flipAll(t, Marshal(&env), func(b []byte) []byte { return b }, &tr, fateEncoding, fateSignature)
+	for _, profile := range vectorRows {
+		t.Run(rowName(profile), func(t *testing.T) {
+			s, _ := honest(t, profile)
+			tr := s.Transcript()
+			env := SealTranscript(tr, testNetwork, checkerKey)
+			flipAll(t, Marshal(&env), profile, func(b []byte) []byte { return b }, &tr, fateEncoding, fateSignature)
+		})
+	}
 }
 
 func TestEveryByteSignedAgainByALyingChecker(t *testing.T) {
-	pass, _ := honest(t, 2)
-	refusing, rp := func() (*Session, *player) {
-		e, secret := testChallenge(2, 1e8)
-		return newTestSession(t, e, secret), newPlayer(e, providerKey)
-	}()
+	for _, profile := range vectorRows {
+		t.Run(rowName(profile), func(t *testing.T) { signedAgain(t, profile) })
+	}
+}
+
+func signedAgain(t *testing.T, profile uint16) {
+	pass, _ := honest(t, profile)
+	refusing, rp := pair(t, profile)
 	refusing.Step(Event{At: time.Millisecond, Frame: rp.control.Sign(NewRefusal(ReasonTenant, time.Hour))})
 	for _, tt := range []struct {
 		name string
 		s    *Session
 		want Outcome
-	}{{"pass", pass, Pass}, {"withheld", cutHonest(t), Withheld}, {"refused", refusing, Refused}} {
+	}{{"pass", pass, Pass}, {"withheld", cutHonest(t, profile), Withheld}, {"refused", refusing, Refused}} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := tt.s.Verdict().Outcome; got != tt.want {
 				t.Fatalf("outcome %v", got)
 			}
 			tr := tt.s.Transcript()
-			flipAll(t, Marshal(&tr), reseal, &tr,
+			flipAll(t, Marshal(&tr), profile, reseal, &tr,
 				fateEncoding, fateSignature, fateReplay, fateRecorded, fateTestimony)
 		})
 	}
@@ -191,9 +199,14 @@ func TestEveryByteSignedAgainByALyingChecker(t *testing.T) {
 // TestEveryByteOfAProof flips a true proof: it may break, but it must not come
 // to prove something else and keep its recorded verdict.
 func TestEveryByteOfAProof(t *testing.T) {
-	e, secret := testChallenge(2, 1e8)
-	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
-	p.spoil = func(_ int, c []int32) {
+	for _, profile := range vectorRows {
+		t.Run(rowName(profile), func(t *testing.T) { everyByteOfAProof(t, profile) })
+	}
+}
+
+func everyByteOfAProof(t *testing.T, profile uint16) {
+	s, p := pair(t, profile)
+	p.spoil = func(_ int, c []uint64) {
 		for i := range c {
 			c[i]++
 		}
@@ -203,7 +216,7 @@ func TestEveryByteOfAProof(t *testing.T) {
 		t.Fatal("not wrong")
 	}
 	// It stays wrong where only a time changed; its elapsed time is testimony.
-	flipAll(t, Marshal(&tr), func(b []byte) []byte {
+	flipAll(t, Marshal(&tr), profile, func(b []byte) []byte {
 		out := reseal(b)
 		if got, after, _ := judge(out, &tr); got == fateWrong {
 			if !testimonyOnly(after, &Transcript{Challenge: tr.Challenge, Secret: tr.Secret, Signatures: tr.Signatures, Events: tr.Events, Verdict: after.Verdict}) {
@@ -215,7 +228,13 @@ func TestEveryByteOfAProof(t *testing.T) {
 }
 
 func TestStructuredEdits(t *testing.T) {
-	s, p := honest(t, 2)
+	for _, profile := range vectorRows {
+		t.Run(rowName(profile), func(t *testing.T) { structuredEdits(t, profile) })
+	}
+}
+
+func structuredEdits(t *testing.T, profile uint16) {
+	s, p := honest(t, profile)
 	base := s.Transcript()
 	frames := [streams][]signed{s.signed[0], s.signed[1]}
 	clone := func() *Transcript {
@@ -225,7 +244,7 @@ func TestStructuredEdits(t *testing.T) {
 		}
 		return &c
 	}
-	otherChallenge, otherSecret := sealed(t, 2, func(c *Challenge, _ *MatmulParams) { c.Seq = 2 }, true)
+	otherChallenge, otherSecret := sealed(t, profile, func(c *Challenge, _ *ComputeParams) { c.Seq = 2 }, true)
 	type edit struct {
 		name    string
 		apply   func(*Transcript)
@@ -244,18 +263,18 @@ func TestStructuredEdits(t *testing.T) {
 		{"another challenge and its secret", func(c *Transcript) { c.Challenge, c.Secret = Marshal(&otherChallenge), otherSecret }, []fate{fateReplay}},
 		{"signatures exchanged", func(c *Transcript) { slices.Reverse(c.Signatures) }, []fate{fateReplay}},
 		{"control signature gone", func(c *Transcript) { c.Signatures[0] = nil }, []fate{fateReplay}},
-		{"all times x100", func(c *Transcript) {
+		{"all times x50", func(c *Transcript) {
 			for i := range c.Events {
-				c.Events[i].At *= 100
+				c.Events[i].At *= 50
 			}
 		}, []fate{fateRecorded}},
-		{"times x100, recorded as replayed", func(c *Transcript) {
+		{"times x50, recorded as replayed", func(c *Transcript) {
 			for i := range c.Events {
-				c.Events[i].At *= 100
+				c.Events[i].At *= 50
 			}
 			c.Verdict, _ = Replay(*c)
 			if c.Verdict.Outcome != Late || !c.Verdict.Disputed {
-				t.Errorf("x100: %+v, want late and disputed", c.Verdict)
+				t.Errorf("x50: %+v, want late and disputed", c.Verdict)
 			}
 		}, []fate{fateUnnoticed}}, // the verdict differs; it says itself that it is late, which is testimony
 		{"openings of rounds 0 and 1 exchanged", func(c *Transcript) {

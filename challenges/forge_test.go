@@ -17,11 +17,10 @@ type liar struct {
 	cut    int                                            // events after which the checker stops recording
 }
 
-// run lets the liar challenge an honest provider of profile 1.
-func (l liar) run(t *testing.T) *Session {
+// run lets the liar challenge an honest provider.
+func (l liar) run(t *testing.T, profile uint16) *Session {
 	t.Helper()
-	e, secret := testChallenge(1, 1e8)
-	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+	s, p := pair(t, profile)
 	events, done := 0, false
 	feed := func(ev Event) (send []Out) {
 		if l.clock != nil {
@@ -128,35 +127,43 @@ func TestCheatingCheckersProveNothing(t *testing.T) {
 		{"clock ten times too fast", liar{clock: func(d time.Duration) time.Duration { return d * 10 }}, Late, ClauseLate, true, ""},
 		{"clock a third too fast", liar{clock: func(d time.Duration) time.Duration { return d * 4 / 3 }}, Late, ClauseLate, true, ""},
 		{"clock at half speed", liar{clock: func(d time.Duration) time.Duration { return d / 2 }}, Pass, "", true, ""},
-		{"clock that stands", liar{clock: func(time.Duration) time.Duration { return time.Second / 2 }}, Pass, "", true, ""},
+		{"clock that stands", liar{clock: func(time.Duration) time.Duration { return time.Second / 4 }}, Pass, "", true, ""},
 		{"clock that falls", liar{clock: func(d time.Duration) time.Duration { return time.Minute - d }}, Unknown, ClauseTime, false, ClauseEnd},
 		{"stops listening at once", liar{cut: 1}, Unreachable, ClauseSilence, false, ""},
 		{"stops listening after a root", liar{cut: 3}, Withheld, ClauseSilence, false, ""},
 		{"stops listening before the result", liar{cut: 1 + 3*16}, Withheld, ClauseSilence, false, ""},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := tt.liar.run(t)
-			v := s.Verdict()
-			if v.Outcome != tt.want || v.Clause != tt.clause || v.Disputed != tt.disputed {
-				t.Errorf("got %+v, want %v %q", v, tt.want, tt.clause)
-			}
-			if tt.replays == "" {
-				replays(t, s)
-				return
-			}
-			if again, err := Replay(s.Transcript()); err == nil || clauseOf(err) != tt.replays {
-				t.Errorf("replays as %+v, %v; want clause %s", again, err, tt.replays)
-			}
-		})
+	for _, profile := range devnetRows {
+		for _, tt := range tests {
+			t.Run(rowName(profile)+", "+tt.name, func(t *testing.T) {
+				s := tt.liar.run(t, profile)
+				v := s.Verdict()
+				if v.Outcome != tt.want || v.Clause != tt.clause || v.Disputed != tt.disputed {
+					t.Errorf("got %+v, want %v %q", v, tt.want, tt.clause)
+				}
+				if tt.replays == "" {
+					replays(t, s)
+					return
+				}
+				if again, err := Replay(s.Transcript()); err == nil || clauseOf(err) != tt.replays {
+					t.Errorf("replays as %+v, %v; want clause %s", again, err, tt.replays)
+				}
+			})
+		}
 	}
 }
 
 // TestFabricatedProofs puts together transcripts that would prove a wrong
 // product if the provider's signatures did not count.
 func TestFabricatedProofs(t *testing.T) {
-	e, secret := testChallenge(2, 1e8)
-	spoil := func(_ int, c []int32) {
+	for _, profile := range vectorRows {
+		t.Run(rowName(profile), func(t *testing.T) { fabricatedProofs(t, profile) })
+	}
+}
+
+func fabricatedProofs(t *testing.T, profile uint16) {
+	e, secret := testChallenge(profile, testClaim(profile))
+	spoil := func(_ int, c []uint64) {
 		for i := range c {
 			c[i]++
 		}
@@ -176,7 +183,7 @@ func TestFabricatedProofs(t *testing.T) {
 	if v, err := Replay(proof); err != nil || v.Outcome != Wrong {
 		t.Fatalf("true proof: %+v, %v", v, err)
 	}
-	good, _ := honest(t, 2)
+	good, _ := honest(t, profile)
 	right := good.Transcript()
 	resign := func(stream uint8) []byte {
 		signer := NewFrameSigner(checkerKey, testNetwork, e.ID(), stream)

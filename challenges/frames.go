@@ -292,14 +292,19 @@ func newChain(network, id Hash, stream uint8) chain {
 	return chain{network, derive("assay/stream/v1", id[:], []byte{stream})}
 }
 
-// next absorbs one frame's body and returns what its signature covers.
-func (c *chain) next(body []byte) []byte {
-	// SPEC: S1. h_{i+1} = BLAKE3(h_i || body_i); the frame's last 64 bytes are the
-	// Ed25519 signature of h_{i+1} as kind "frame".
+// absorb takes in one frame's body.
+func (c *chain) absorb(body []byte) {
+	// SPEC: S1. h_{i+1} = BLAKE3(h_i || body_i).
 	h := blake3.New(32, nil)
 	h.Write(c.sum[:])
 	h.Write(body)
 	c.sum = Hash(h.Sum(nil))
+}
+
+// input is what the signature of the last frame covers.
+func (c *chain) input() []byte {
+	// SPEC: S1. The frame's last 64 bytes are the Ed25519 signature of h_{i+1} as
+	// kind "frame".
 	return signInput(c.network, kindFrame, c.sum[:])
 }
 
@@ -317,6 +322,7 @@ func NewFrameSigner(key ed25519.PrivateKey, network, id Hash, stream uint8) *Fra
 // Sign returns the frame: body and signature. Frames must be sent in the order
 // in which they are signed.
 func (s *FrameSigner) Sign(body []byte) []byte {
-	sig := ed25519.Sign(s.key, s.chain.next(body))
+	s.chain.absorb(body)
+	sig := ed25519.Sign(s.key, s.chain.input())
 	return append(body[:len(body):len(body)], sig...)
 }

@@ -110,7 +110,7 @@ func FuzzTranscript(f *testing.F) {
 func FuzzFrame(f *testing.F) {
 	frames := []any{
 		&RootFrame{}, &PositionsFrame{}, &OpeningFrame{}, &ResultFrame{}, &RefusalFrame{}, &AbortFrame{},
-		&AttachFrame{}, &PingFrame{}, &PongFrame{}, &MatmulParams{}, &ProbeParams{}, &Challenge{},
+		&AttachFrame{}, &PingFrame{}, &PongFrame{}, &ComputeParams{}, &ProbeParams{}, &Challenge{},
 	}
 	for _, b := range seedMessages(f) {
 		f.Add(b)
@@ -229,44 +229,4 @@ func honestForFuzz() (*Session, *player) {
 	}
 	p := newPlayer(e, providerKey)
 	return play(new(testing.T), s, p), p
-}
-
-func FuzzOpening(f *testing.F) {
-	b, err := os.ReadFile(filepath.Join("testdata", "vectors", "commitment.json"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	var vectors []openingVector
-	if err := json.Unmarshal(b, &vectors); err != nil {
-		f.Fatal(err)
-	}
-	for _, v := range vectors {
-		var entries []byte
-		for _, e := range v.Entries {
-			entries = binary.LittleEndian.AppendUint32(entries, e)
-		}
-		f.Add(v.Root[:], uint16(v.Chunks), entries, []byte(v.Opening))
-		for _, r := range v.Refused {
-			f.Add(v.Root[:], uint16(v.Chunks), entries, []byte(r.Opening))
-		}
-	}
-	f.Fuzz(func(t *testing.T, root []byte, chunks uint16, packed, opening []byte) {
-		var h Hash
-		copy(h[:], root)
-		entries := unpacked(packed)
-		if chunks == 0 || len(entries) > 1024 {
-			return
-		}
-		values, err := VerifyOpening(h, int(chunks), entries, opening)
-		second, serr := paperOpening(h, int(chunks), entries, opening)
-		if len(entries) == 0 {
-			if err == nil {
-				t.Fatal("an opening of nothing")
-			}
-			return
-		}
-		if (err == nil) != (serr == nil) || !reflect.DeepEqual(values, second) {
-			t.Fatalf("verifiers disagree: %v, %v", err, serr)
-		}
-	})
 }

@@ -26,7 +26,33 @@ type OfferDevice struct {
 	ID      string   // unique within the provider
 	Model   string   // name in gpu/models; a claim
 	Memory  uint64   // bytes
-	Int8Ops uint64   // ops/s of the exact int8 product
+	Int8Ops uint64   // ops/s of flavour int8; 0: not offered
+	BF16Ops uint64   // ops/s of flavour bf16; 0: not offered
+	FP64Ops uint64   // ops/s of flavour fp64fma; 0: not offered
+}
+
+// Claim is what the offer claims of a flavour, in ops/s; 0: nothing.
+func (d OfferDevice) Claim(f Flavour) uint64 {
+	switch f {
+	case Int8:
+		return d.Int8Ops
+	case BF16:
+		return d.BF16Ops
+	case FP64:
+		return d.FP64Ops
+	}
+	return 0
+}
+
+// Flavours are those that the device is offered for, in their order.
+func (d OfferDevice) Flavours() []Flavour {
+	var out []Flavour
+	for _, f := range Flavours() {
+		if d.Claim(f) > 0 {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // Check bounds the fields.

@@ -100,8 +100,8 @@ type Verdict struct {
 	_        struct{} `cbor:",toarray"`
 	Outcome  Outcome
 	Clause   string        // the clause of docs/PROTOCOL.md that decided it; empty for a plain pass
-	OpsLower uint64        // lower bound, ops/s, over the whole chain; 0: no figure
-	OpsBest  uint64        // lower bound, ops/s, over the best interval of at least half the rounds; 0: no figure
+	OpsLower uint64        // lower bound, ops/s, over the timed rounds; 0: no figure
+	OpsBest  uint64        // lower bound, ops/s, over the best interval of at least half of them; 0: no figure
 	Elapsed  time.Duration // checker's clock, challenge out to the last answer that counts; testimony
 	RTT      time.Duration // probes: least round-trip time; testimony
 	Samples  uint32        // values that were recomputed and compared

@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"testing"
 	"time"
+
+	"github.com/assaynet/assay/challenges/commit"
 )
 
 // The keys of every test in this package: fixed, so that vectors are.
@@ -18,12 +20,34 @@ var (
 	providerKey = testKey(2)
 )
 
+// The rows whose challenges are played here: one of each flavour that is as small
+// as can be, one of each for a devnet, and those of the other purposes.
+var (
+	vectorRows = []uint16{2, 5, 6}
+	devnetRows = []uint16{1, 3, 4}
+	timedRows  = []uint16{7, 8, 9}
+)
+
+// rowName names a subtest.
+func rowName(profile uint16) string {
+	row, _ := LookupProfile(profile)
+	return row.Name
+}
+
+// testClaim is a rate at which a run of the row is long enough for a figure.
+func testClaim(profile uint16) uint64 {
+	if profile == 6 {
+		return 2e7
+	}
+	return 1e8
+}
+
 func testChallenge(profile uint16, claim uint64) (Envelope, Secret) {
 	secret := Secret{7, 7, 7}
-	p := MatmulParams{Profile: profile, Window: 1, Claim: claim, RTT: 100 * time.Microsecond}
-	row, _ := LookupMatmul(profile)
+	p := ComputeParams{Profile: profile, Window: 1, Claim: claim, RTT: 100 * time.Microsecond}
+	row, _ := LookupProfile(profile)
 	c := Challenge{
-		Network: testNetwork, Epoch: 3, Provider: IDOf(providerKey), Device: "gpu0", Kind: Matmul, Seq: 1,
+		Network: testNetwork, Epoch: 3, Provider: IDOf(providerKey), Device: "gpu0", Kind: row.Shape.Flavour.Kind(), Seq: 1,
 		Commit: secret.Commit(), Deadline: row.Deadline(claim, p.RTT), Params: Marshal(&p),
 	}
 	return Seal(testNetwork, KindChallenge, Marshal(&c), checkerKey), secret
@@ -33,7 +57,7 @@ func testChallenge(profile uint16, claim uint64) (Envelope, Secret) {
 // modelled times, and may be told to misbehave by its hooks.
 type player struct {
 	id      Hash
-	row     MatmulProfile
+	row     Profile
 	window  int
 	rounds  int           // rounds that it plays
 	round   time.Duration // modelled time of one round
@@ -43,9 +67,10 @@ type player struct {
 	keys   []Hash
 	roots  []Hash
 	packed [][]byte
-	trees  []*Tree
+	trees  []*commit.Tree
 
-	spoil func(round int, c []int32)          // alters a product before it is committed to
+	fill  func(key *Hash, s Shape) []uint64   // nil: matrix; computes a round
+	spoil func(round int, c []uint64)         // alters a round's entries before they are committed to
 	open  func(round int, opening []byte) any // nil: silent; [][]byte: bodies
 	body  func(body []byte) []byte            // alters a control body before it is signed
 }
@@ -55,8 +80,8 @@ func newPlayer(e Envelope, key ed25519.PrivateKey) *player {
 	if err != nil {
 		panic(err)
 	}
-	p, _ := c.MatmulParams()
-	row, _ := LookupMatmul(p.Profile)
+	p, _ := c.ComputeParams()
+	row, _ := LookupProfile(p.Profile)
 	return &player{
 		id: e.ID(), row: row, rounds: row.Rounds, window: int(p.Window), round: row.Expected(p.Claim) / time.Duration(row.Rounds),
 		control: NewFrameSigner(key, testNetwork, e.ID(), StreamControl),
@@ -68,41 +93,65 @@ func (p *player) root(r int) []byte {
 	key := FirstKey(p.id, "gpu0")
 	if r > 0 {
 		var packed []byte
-		if old := r - 1 - p.window; old >= 0 {
+		if old := p.row.Feeds(r, p.window); old >= 0 {
 			packed = p.packed[old]
 		}
 		key = NextKey(p.keys[r-1], p.roots[r-1], packed)
 	}
-	c := Product(&key, p.row.Shape)
+	fill := p.fill
+	if fill == nil {
+		fill = matrix
+	}
+	c := fill(&key, p.row.Shape)
 	if p.spoil != nil {
 		p.spoil(r, c)
 	}
-	t := NewTree(AppendEntries(nil, c))
+	t := tree(p.row.Shape, c)
 	p.keys, p.roots, p.trees = append(p.keys, key), append(p.roots, t.Root()), append(p.trees, t)
 	return NewRoot(r, t.Root(), key, time.Duration(r+1)*p.round)
 }
 
-// Product is the whole of C: each row of A with each column of B.
-func Product(key *Hash, s Shape) []int32 {
-	cols := make([]byte, s.N*s.K)
-	for j := range s.N {
-		s.ColB(key, j, cols[j*s.K:])
+// tree commits to entries.
+func tree(s Shape, c []uint64) *commit.Tree {
+	data := make([]byte, s.Bytes())
+	for i, v := range c {
+		s.PutValue(data[i*s.Width():], v)
 	}
-	row, c := make([]byte, s.K), make([]int32, 0, s.Entries())
+	return commit.New(data, s.Width())
+}
+
+// matrix is a whole round, each entry as the integer of its bytes: every row of A
+// with every column of B, or every lane.
+func matrix(key *Hash, s Shape) []uint64 {
+	c := make([]uint64, s.Entries())
+	if s.Flavour == FP64 {
+		at := make([]uint32, len(c))
+		for i := range at {
+			at[i] = uint32(i)
+		}
+		s.Values(key, at, c)
+		return c
+	}
+	line := s.Line()
+	cols, row := make([]byte, s.N*line), make([]byte, line)
+	for j := range s.N {
+		s.ColB(key, j, cols[j*line:])
+	}
 	for i := range s.M {
 		s.RowA(key, i, row)
 		for j := range s.N {
-			c = append(c, Dot(row, cols[j*s.K:][:s.K]))
+			c[i*s.N+j] = uint64(uint32(s.Dot(row, cols[j*line:][:line])))
 		}
 	}
 	return c
 }
 
 // play runs a whole challenge against the session and returns it. The answer to
-// positions comes 50 us after them; root r comes at (r+1) rounds.
+// positions comes 50 us after them; root r comes at (r+1) rounds, after a warm-up
+// so much later as its last positions came after the root.
 func play(t *testing.T, s *Session, p *player) *Session {
 	t.Helper()
-	now := time.Duration(0)
+	now, waited := time.Duration(0), time.Duration(0)
 	done := false
 	feed := func(e Event) []Out {
 		var send []Out
@@ -113,13 +162,16 @@ func play(t *testing.T, s *Session, p *player) *Session {
 		feed(Event{At: now, Stream: o.Stream, Out: true, Frame: o.Frame})
 	}
 	for r := 0; r < p.rounds && !done; r++ {
-		now = max(now, time.Duration(r+1)*p.round)
+		now = max(now, time.Duration(r+1)*p.round+waited)
 		body := p.root(r)
 		if p.body != nil {
 			body = p.body(body)
 		}
 		for _, o := range feed(Event{At: now, Frame: p.control.Sign(body)}) {
 			feed(Event{At: now + 10*time.Microsecond, Stream: o.Stream, Out: true, Frame: o.Frame})
+			if r == p.row.Warm-1 {
+				waited = 10 * time.Microsecond
+			}
 			var f PositionsFrame
 			if err := Unmarshal(o.Frame, &f); err != nil {
 				t.Fatal(err)
@@ -168,9 +220,15 @@ func newTestSession(t *testing.T, e Envelope, secret Secret) *Session {
 // honest plays one honest challenge.
 func honest(t *testing.T, profile uint16) (*Session, *player) {
 	t.Helper()
-	e, secret := testChallenge(profile, 1e8)
-	s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
+	s, p := pair(t, profile)
 	return play(t, s, p), p
+}
+
+// pair is a session of the row's test challenge and an honest player for it.
+func pair(t *testing.T, profile uint16) (*Session, *player) {
+	t.Helper()
+	e, secret := testChallenge(profile, testClaim(profile))
+	return newTestSession(t, e, secret), newPlayer(e, providerKey)
 }
 
 func replays(t *testing.T, s *Session) {

@@ -65,8 +65,14 @@ type script interface {
 
 // signed is a provider frame's place in its stream's running hash.
 type signed struct {
-	input     []byte
+	sum       Hash
 	signature [64]byte
+}
+
+// kept is an event that a session remembers.
+type kept struct {
+	Event
+	spooled int // number of its frame in the spool; -1: Frame holds it
 }
 
 // Session judges one challenge. It does no I/O: whoever drives it sends what it
@@ -82,8 +88,11 @@ type Session struct {
 	done      bool
 	fault     error // the driver or the transcript broke a rule that binds the checker
 
+	spool   Spool
+	spooled int // frames in it
+
 	last    time.Duration
-	events  []Event
+	events  []kept
 	chains  [streams]chain
 	signed  [streams][]signed
 	waiting [streams][][]byte // asked of the driver, not yet reported as sent
@@ -91,8 +100,11 @@ type Session struct {
 }
 
 // NewSession starts judging the challenge in e, which must be authentic, within
-// the tables, and committed to secret.
-func NewSession(e Envelope, secret Secret) (*Session, error) {
+// the tables, and committed to secret. It remembers openings in memory.
+func NewSession(e Envelope, secret Secret) (*Session, error) { return NewSpooled(e, secret, nil) }
+
+// NewSpooled is NewSession with openings remembered in a spool.
+func NewSpooled(e Envelope, secret Secret, spool Spool) (*Session, error) {
 	c, err := OpenChallenge(e, e.Network)
 	if err != nil {
 		return nil, err
@@ -101,17 +113,17 @@ func NewSession(e Envelope, secret Secret) (*Session, error) {
 	if secret.Commit() != c.Commit {
 		return nil, breach(ClauseSecret, "secret does not match the commitment")
 	}
-	s := &Session{envelope: e, challenge: c, secret: secret, id: e.ID()}
+	s := &Session{envelope: e, challenge: c, secret: secret, id: e.ID(), spool: spool}
 	for i := range s.chains {
 		s.chains[i] = newChain(e.Network, s.id, uint8(i))
 	}
 	switch c.Kind {
-	case Matmul:
-		p, err := c.MatmulParams()
+	case Matmul, FMA:
+		p, err := c.ComputeParams()
 		if err != nil {
 			return nil, err
 		}
-		s.script = newMatmulScript(s.id, c.Device, p, secret)
+		s.script = newComputeScript(s.id, c.Device, p, secret)
 	case Probe:
 		p, err := c.ProbeParams()
 		if err != nil {
@@ -141,25 +153,32 @@ func (s *Session) Start() []Out {
 // frame, and returns the frames to send. After done there is a verdict, and
 // further events are ignored.
 func (s *Session) Step(e Event) (send []Out, done bool) {
-	if e.End == EndNone && !e.Out {
-		if e.At > s.challenge.Deadline {
-			return s.step(Event{At: e.At, Stream: e.Stream, End: EndTimeout}, nil)
-		}
-		body := len(e.Frame) - signatureBytes
-		if body < 1 {
-			e = Event{At: e.At, Stream: e.Stream, End: EndMalformed}
-			return s.step(e, nil)
-		}
-		sig := [64]byte(e.Frame[body:])
-		e.Frame = e.Frame[:body:body]
-		return s.step(e, &sig)
+	if e.End != EndNone || e.Out {
+		return s.step(e, nil, -1)
 	}
-	return s.step(e, nil)
+	if e.At > s.challenge.Deadline {
+		return s.step(Event{At: e.At, Stream: e.Stream, End: EndTimeout}, nil, -1)
+	}
+	body := len(e.Frame) - signatureBytes
+	if body < 1 {
+		return s.step(Event{At: e.At, Stream: e.Stream, End: EndMalformed}, nil, -1)
+	}
+	sig := [64]byte(e.Frame[body:])
+	e.Frame = e.Frame[:body:body]
+	n := -1
+	if s.spool != nil && e.Stream == StreamBulk && !s.done {
+		if err := s.spool.Append(e.Frame); err != nil {
+			return s.step(Event{At: e.At, Stream: e.Stream, End: EndInternal}, nil, -1)
+		}
+		n = s.spooled
+		s.spooled++
+	}
+	return s.step(e, &sig, n)
 }
 
-// step takes an event whose frame is a body. sig is nil in a replay, where the
-// last signature of each stream is checked at the end.
-func (s *Session) step(e Event, sig *[64]byte) (send []Out, done bool) {
+// step takes an event whose frame is a body, with its number in the spool. sig is
+// nil in a replay, where the last signature of each stream is checked at the end.
+func (s *Session) step(e Event, sig *[64]byte, spooled int) (send []Out, done bool) {
 	if s.done {
 		return nil, true
 	}
@@ -169,7 +188,11 @@ func (s *Session) step(e Event, sig *[64]byte) (send []Out, done bool) {
 		return nil, true
 	}
 	s.last = e.At
-	s.events = append(s.events, e)
+	k := kept{e, spooled}
+	if spooled >= 0 {
+		k.Frame = nil
+	}
+	s.events = append(s.events, k)
 	switch {
 	case e.End != EndNone:
 		if e.End > EndInternal || len(e.Frame) > 0 || e.Out {
@@ -193,7 +216,8 @@ func (s *Session) step(e Event, sig *[64]byte) (send []Out, done bool) {
 			s.blame(breach(ClauseDeadline, "an answer at %v, the deadline is %v", e.At, s.challenge.Deadline))
 			return nil, true
 		}
-		entry := signed{input: s.chains[e.Stream].next(e.Frame)}
+		s.chains[e.Stream].absorb(e.Frame)
+		entry := signed{sum: s.chains[e.Stream].sum}
 		if sig != nil {
 			entry.signature = *sig
 		}
@@ -249,26 +273,39 @@ func (s *Session) settle() Verdict {
 			next[e.Stream]++
 			continue
 		}
-		// Judge again what stands before the broken signature.
-		again, err := NewSession(s.envelope, s.secret)
-		if err != nil {
-			return Verdict{Outcome: Unknown, Clause: clauseOf(err)}
-		}
-		again.Start()
-		seen := [streams]int{}
-		for _, kept := range s.events[:i] {
-			var sig *[64]byte
-			if !kept.Out && kept.End == EndNone {
-				sig = &s.signed[kept.Stream][seen[kept.Stream]].signature
-				seen[kept.Stream]++
-			}
-			again.step(kept, sig)
-		}
-		again.step(Event{At: e.At, Stream: e.Stream, End: EndSignature}, nil)
-		*s = *again
-		return s.script.verdict()
+		s.rewind(i, EndSignature)
+		break
 	}
 	return s.script.verdict()
+}
+
+// rewind judges again what stands before event i, as if the session had ended
+// there.
+func (s *Session) rewind(i int, cause Cause) {
+	again, err := NewSpooled(s.envelope, s.secret, s.spool)
+	if err != nil { // it was made once
+		s.blame(err)
+		return
+	}
+	again.Start()
+	seen := [streams]int{}
+	for k, e := range s.events[:i] {
+		if e.spooled >= 0 {
+			if e.Frame, err = s.spool.Read(e.spooled); err != nil {
+				i, cause = k, EndInternal
+				break
+			}
+		}
+		var sig *[64]byte
+		if !e.Out && e.End == EndNone {
+			sig = &s.signed[e.Stream][seen[e.Stream]].signature
+			seen[e.Stream]++
+		}
+		again.step(e.Event, sig, e.spooled)
+	}
+	end := s.events[i]
+	again.step(Event{At: end.At, Stream: end.Stream, End: cause}, nil, -1)
+	*s = *again
 }
 
 func (s *Session) verifyLast() bool {
@@ -282,7 +319,8 @@ func (s *Session) verifyLast() bool {
 
 func (s *Session) verifies(f signed) bool {
 	p := s.challenge.Provider
-	return ed25519.Verify(p[:], f.input, f.signature[:])
+	c := chain{s.envelope.Network, f.sum}
+	return ed25519.Verify(p[:], c.input(), f.signature[:])
 }
 
 func clauseOf(err error) string {

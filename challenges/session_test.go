@@ -7,22 +7,28 @@ import (
 )
 
 func TestHonestChallengePasses(t *testing.T) {
-	for _, profile := range []uint16{1, 2} {
-		s, _ := honest(t, profile)
-		v := s.Verdict()
-		row, _ := LookupMatmul(profile)
-		if v.Outcome != Pass || int(v.Samples) != row.Rounds*row.Samples || v.Disputed {
-			t.Errorf("profile %d: %+v", profile, v)
-		}
-		if v.OpsLower < 95e6 || v.OpsLower > 1e8 {
-			t.Errorf("profile %d: lower bound %d ops/s of a device of 1e8", profile, v.OpsLower)
-		}
-		replays(t, s)
+	for _, profile := range slices.Concat(vectorRows, devnetRows, timedRows) {
+		t.Run(rowName(profile), func(t *testing.T) {
+			s, _ := honest(t, profile)
+			v := s.Verdict()
+			row, _ := LookupProfile(profile)
+			if v.Outcome != Pass || int(v.Samples) != row.Rounds*row.Samples || v.Disputed {
+				t.Errorf("%+v", v)
+			}
+			rate := testClaim(profile)
+			if v.OpsLower < rate*95/100 || v.OpsLower > rate || v.OpsBest > rate {
+				t.Errorf("bounds %d and %d ops/s of a device of %d", v.OpsLower, v.OpsBest, rate)
+			}
+			if (v.OpsBest > 0) != (row.Rounds > 1) {
+				t.Errorf("best interval of %d rounds: %d ops/s", row.Rounds, v.OpsBest)
+			}
+			replays(t, s)
+		})
 	}
 }
 
 func TestCheatersAgainstTheSession(t *testing.T) {
-	flip := func(round int, c []int32) { c[round] ^= 1 }
+	flip := func(round int, c []uint64) { c[round] ^= 1 }
 	tests := []struct {
 		name   string
 		cheat  func(*player)
@@ -30,7 +36,7 @@ func TestCheatersAgainstTheSession(t *testing.T) {
 		clause string
 	}{
 		{"every entry wrong", func(p *player) {
-			p.spoil = func(_ int, c []int32) {
+			p.spoil = func(_ int, c []uint64) {
 				for i := range c {
 					c[i]++
 				}
@@ -88,17 +94,18 @@ func TestCheatersAgainstTheSession(t *testing.T) {
 			}
 		}, Withheld, ClauseAuthentic},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			e, secret := testChallenge(1, 1e8)
-			s, p := newTestSession(t, e, secret), newPlayer(e, providerKey)
-			tt.cheat(p)
-			v := play(t, s, p).Verdict()
-			if v.Outcome != tt.want || v.Clause != tt.clause {
-				t.Fatalf("got %v %q, want %v %q", v.Outcome, v.Clause, tt.want, tt.clause)
-			}
-			replays(t, s)
-		})
+	for _, profile := range devnetRows {
+		for _, tt := range tests {
+			t.Run(rowName(profile)+", "+tt.name, func(t *testing.T) {
+				s, p := pair(t, profile)
+				tt.cheat(p)
+				v := play(t, s, p).Verdict()
+				if v.Outcome != tt.want || v.Clause != tt.clause {
+					t.Fatalf("got %v %q, want %v %q", v.Outcome, v.Clause, tt.want, tt.clause)
+				}
+				replays(t, s)
+			})
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/assaynet/assay/challenges/commit"
 )
 
 func readSpec(t *testing.T) string {
@@ -31,6 +33,11 @@ func TestSpecificationHasEveryClause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tree, err := filepath.Glob(filepath.Join("commit", "*.go"))
+	if err != nil || len(tree) == 0 {
+		t.Fatalf("package commit: %v", err)
+	}
+	files = append(files, tree...)
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {
@@ -76,7 +83,7 @@ func TestSpecificationHasTheVectors(t *testing.T) {
 	read("messages.json", &messages)
 	for _, m := range messages {
 		switch m.Name {
-		case "MatmulParams", "ProbeParams", "OpeningFrame": // shown inside others, or not at all
+		case "ComputeParams", "ProbeParams", "OpeningFrame": // shown inside others, or not at all
 			continue
 		}
 		has(m.Name, m.Bytes)
@@ -96,10 +103,13 @@ func TestSpecificationHasTheVectors(t *testing.T) {
 	has("commitment", positions[0].Commit[:])
 	has("positions", positions[0].Packed)
 	has("nonce", positions[0].Nonces[0])
-	var openings []openingVector
+	var openings []struct {
+		Root    hexBytes
+		Opening hexBytes
+	}
 	read("commitment.json", &openings)
-	has("root of an opening", openings[1].Root[:])
-	has("siblings of an opening", openings[1].Opening[chunkBytes:])
+	has("root of an opening", openings[1].Root)
+	has("siblings of an opening", openings[1].Opening[commit.ChunkBytes:])
 	var transcripts []transcriptVector
 	read("transcripts.json", &transcripts)
 	has("id of a transcript", transcripts[0].ID[:])

@@ -43,11 +43,30 @@ func (t *Transcript) Check() error {
 	return t.Verdict.Check()
 }
 
-// Transcript writes the session down, with its verdict.
+// Transcript writes the session down, with its verdict. Where the spool cannot
+// give an opening back, the transcript ends before it, with the checker's fault
+// as its cause.
 func (s *Session) Transcript() Transcript {
-	v := s.Verdict() // may drop events after a broken signature
+	s.Verdict() // may drop events after a broken signature
+	events := make([]Event, 0, len(s.events))
+	for i := 0; i < len(s.events); i++ {
+		e := s.events[i]
+		if e.spooled >= 0 {
+			frame, err := s.spool.Read(e.spooled)
+			if err != nil {
+				s.rewind(i, EndInternal)
+				v := s.script.verdict()
+				s.settled = &v
+				last := len(s.events) - 1 // an earlier one may be gone as well
+				events = append(events[:last], s.events[last].Event)
+				break
+			}
+			e.Frame = frame
+		}
+		events = append(events, e.Event)
+	}
 	t := Transcript{
-		Challenge: Marshal(&s.envelope), Secret: s.secret, Events: s.events, Verdict: v,
+		Challenge: Marshal(&s.envelope), Secret: s.secret, Events: events, Verdict: s.Verdict(),
 		Signatures: make([][]byte, streams),
 	}
 	for i, frames := range s.signed {
@@ -81,7 +100,7 @@ func Replay(t Transcript) (Verdict, error) {
 		if s.done {
 			return Verdict{}, breach(ClauseEnd, "event %d comes after the end", i)
 		}
-		s.step(ev, nil)
+		s.step(ev, nil, -1)
 		if s.fault != nil {
 			return Verdict{}, fmt.Errorf("event %d: %w", i, s.fault)
 		}

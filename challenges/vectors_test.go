@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/assaynet/assay/challenges/simd"
 )
 
 var update = flag.Bool("update", false, "write the vectors in testdata/vectors anew")
@@ -59,21 +61,6 @@ type positionsVector struct {
 	Positions []uint32   `json:"positions"`
 	Packed    hexBytes   `json:"packed"`
 	Nonces    []hexBytes `json:"nonces"` // of pings 0 and 1 under the same secret and challenge
-}
-
-type openingVector struct {
-	Chunks  int       `json:"chunks"`
-	DataKey Hash      `json:"data_key"` // the data is the generator's output: matrix 0, from block 0
-	Root    Hash      `json:"root"`
-	Entries []uint32  `json:"entries"`
-	Values  []int32   `json:"values"`
-	Opening hexBytes  `json:"opening"`
-	Refused []refusal `json:"refused"`
-}
-
-type refusal struct {
-	Why     string   `json:"why"`
-	Opening hexBytes `json:"opening"`
 }
 
 type messageVector struct {
@@ -178,7 +165,7 @@ func TestVectorsGenerator(t *testing.T) {
 		{Key: Hash{0xff}, Counter: 1 << 32},
 	} {
 		v.Out = make([]byte, 2*blockBytes)
-		fillChaCha8(v.Out, &v.Key, v.Matrix, v.Counter)
+		simd.ChaCha8(v.Out, (*[32]byte)(&v.Key), v.Matrix, v.Counter)
 		made = append(made, v)
 	}
 	for _, v := range vector(t, "generator.json", made) {
@@ -235,48 +222,6 @@ func TestVectorsPositions(t *testing.T) {
 	}
 }
 
-func TestVectorsCommitment(t *testing.T) {
-	var made []openingVector
-	for _, v := range []openingVector{
-		{Chunks: 1, Entries: []uint32{0, 255}},
-		{Chunks: 3, DataKey: Hash{3}, Entries: []uint32{300}},
-		{Chunks: 5, DataKey: Hash{5}, Entries: []uint32{1100, 7, 7}},
-		{Chunks: 32, DataKey: Hash{32}, Entries: []uint32{8191, 3000}},
-	} {
-		data := make([]byte, v.Chunks*chunkBytes)
-		fillChaCha8(data, &v.DataKey, matrixA, 0)
-		tree := NewTree(data)
-		v.Root, v.Opening = tree.Root(), tree.Open(v.Entries)
-		for _, e := range v.Entries {
-			v.Values = append(v.Values, int32(binary.LittleEndian.Uint32(data[4*e:])))
-		}
-		flipped := slices.Clone(v.Opening)
-		flipped[len(flipped)-1] ^= 1
-		v.Refused = []refusal{
-			{"last bit flipped", flipped},
-			{"one byte short", v.Opening[:len(v.Opening)-1]},
-			{"one byte long", append(slices.Clone(v.Opening), 0)},
-		}
-		if want := chunksOf(v.Entries); len(want) == 2 {
-			swapped := slices.Concat(v.Opening[chunkBytes:2*chunkBytes], v.Opening[:chunkBytes], v.Opening[2*chunkBytes:])
-			v.Refused = append(v.Refused, refusal{"chunks not ascending", swapped})
-		}
-		made = append(made, v)
-	}
-	for _, v := range vector(t, "commitment.json", made) {
-		for name, verify := range map[string]func(Hash, int, []uint32, []byte) ([]int32, error){"code": VerifyOpening, "paper": paperOpening} {
-			if values, err := verify(v.Root, v.Chunks, v.Entries, v.Opening); err != nil || !slices.Equal(values, v.Values) {
-				t.Errorf("%s, %d chunks: values %v, %v", name, v.Chunks, values, err)
-			}
-			for _, r := range v.Refused {
-				if _, err := verify(v.Root, v.Chunks, v.Entries, r.Opening); err == nil {
-					t.Errorf("%s, %d chunks, %s: accepted", name, v.Chunks, r.Why)
-				}
-			}
-		}
-	}
-}
-
 func TestVectorsMessages(t *testing.T) {
 	var made []messageVector
 	for _, m := range messages() {
@@ -301,7 +246,7 @@ func TestVectorsTranscripts(t *testing.T) {
 	good, _ := honest(t, 2)
 	e, secret := testChallenge(2, 1e8)
 	cheat := newPlayer(e, providerKey)
-	cheat.spoil = func(_ int, c []int32) {
+	cheat.spoil = func(_ int, c []uint64) {
 		for i := range c {
 			c[i]++
 		}

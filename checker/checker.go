@@ -76,6 +76,27 @@ type Offers interface {
 	PutOffer(p challenges.NodeID, offer []byte) error
 }
 
+// Spools hold the openings of challenges in flight, which would not fit into
+// memory together.
+type Spools interface {
+	// Spool starts one. Its frames are gone once it is closed.
+	Spool() Spool
+}
+
+// Spool is one challenge's.
+type Spool interface {
+	challenges.Spool
+	Close() error
+}
+
+// Bounds of a checker's memory. A challenge in flight holds at most 256 KiB: its
+// rounds, what is being read, and one opening; a transcript that is being written
+// at most four times its size, which is 8 MiB at most.
+const (
+	MaxFlights = 1000 // challenges in flight; those over it wait, then are skipped
+	maxSealing = 4    // transcripts that are being written
+)
+
 // Config holds what a checker needs.
 type Config struct {
 	Key        ed25519.PrivateKey
@@ -85,6 +106,7 @@ type Config struct {
 	Epochs     Epochs
 	Reports    Reports
 	Offers     Offers
+	Spools     Spools              // nil: openings wait in memory
 	Restored   Restored            // nil: never restored
 	Providers  []challenges.NodeID // whom to check
 	Random     io.Reader           // for secrets; nil: the system's
@@ -105,6 +127,9 @@ type Checker struct {
 	store   faults
 
 	flushing sync.Mutex // held for the whole of a flush
+
+	flights chan struct{} // one for each challenge in flight
+	sealing chan struct{} // one for each transcript that is being written
 
 	mu     sync.Mutex
 	offers map[challenges.NodeID]challenges.Offer
@@ -147,6 +172,7 @@ func New(cfg Config) (*Checker, error) {
 		probes: make(map[uint64]map[challenges.NodeID]*report.Slices),
 		open:   make(map[uint64]*sync.WaitGroup), changed: make(chan struct{}, 1), asked: make(map[committee.Target]bool),
 		running: make(map[challenges.Hash]time.Time), born: time.Now(),
+		flights: make(chan struct{}, MaxFlights), sealing: make(chan struct{}, maxSealing),
 	}
 	c.store.failing = make(map[string]time.Time)
 	c.metrics = newMetrics(c)

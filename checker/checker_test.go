@@ -167,7 +167,7 @@ func TestAbandonedAfterACrash(t *testing.T) {
 		b := newBed(t)
 		b.honest()
 		id := challenges.Hash{1, 2, 3}
-		err := b.db.Begin(id, report.Begun{Epoch: 0, Kind: challenges.Matmul, Provider: b.provider, Device: "gpu0", At: time.Now().UnixNano(), Claim: 5})
+		err := b.db.Begin(id, report.Begun{Epoch: 0, Kind: challenges.Matmul, Provider: b.provider, Device: "gpu0", At: time.Now().UnixNano(), Profile: 1, Claim: 5})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestRestartTakesTheEpochUp(t *testing.T) {
 		b := newBed(t)
 		b.honest()
 		id := challenges.Hash{9}
-		err := b.db.Begin(id, report.Begun{Epoch: 0, Kind: challenges.Matmul, Provider: b.provider, Device: "gpu0", At: time.Now().UnixNano(), Claim: 5})
+		err := b.db.Begin(id, report.Begun{Epoch: 0, Kind: challenges.Matmul, Provider: b.provider, Device: "gpu0", At: time.Now().UnixNano(), Profile: 1, Claim: 5})
 		if err != nil {
 			t.Fatal(err)
 		}

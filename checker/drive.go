@@ -43,7 +43,8 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 	ctx, cancel = context.WithDeadline(parent, d.start.Add(s.Challenge().Deadline))
 	defer cancel()
 
-	arrivals := make(chan arrival, 16)
+	// What waits here is bounded in bytes, and a peer that sends more waits itself.
+	control, bulk := make(chan arrival, 8), make(chan arrival, 1)
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	defer cancel() // ends the readers before the wait for them
@@ -52,19 +53,21 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 		return relayed
 	}
 	for i, conn := range d.conns {
-		readers.Go(func() { read(ctx, uint8(i), conn, arrivals) })
+		into := control
+		if i == challenges.StreamBulk {
+			into = bulk
+		}
+		readers.Go(func() { read(ctx, uint8(i), conn, into) })
 	}
 	if d.send(ctx, s.Start()) {
 		return relayed
 	}
 	closed := 0
 	for {
-		var a arrival
-		select {
-		case <-ctx.Done():
+		a, ok := await(ctx, control, bulk)
+		if !ok {
 			d.end(0, d.cause(ctx.Err()))
 			return relayed
-		case a = <-arrivals:
 		}
 		switch {
 		case errors.Is(a.err, io.EOF):
@@ -83,6 +86,23 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 			return relayed
 		}
 	}
+}
+
+// await takes the next arrival. A root goes before openings that came earlier: its
+// answer is timed.
+func await(ctx context.Context, control, bulk <-chan arrival) (a arrival, ok bool) {
+	select {
+	case a = <-control:
+		return a, true
+	default:
+	}
+	select {
+	case <-ctx.Done():
+		return a, false
+	case a = <-control:
+	case a = <-bulk:
+	}
+	return a, true
 }
 
 // read stamps frames the moment they are whole.

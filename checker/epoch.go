@@ -69,14 +69,33 @@ func (c *Checker) start(ctx context.Context, epoch uint64) {
 			if !sleepUntil(ctx, begin.Add(a.At)) {
 				return
 			}
+			land, ok := c.fly(ctx)
+			if !ok {
+				c.metrics.skipped.Inc()
+				return
+			}
+			defer land()
 			if c.paused() {
 				c.metrics.skipped.Inc()
 				return
 			}
 			if err := c.issue(ctx, a); err != nil {
-				c.log.ErrorContext(ctx, "challenge", "peer", a.Provider, "kind", a.Kind, "err", err)
+				c.log.ErrorContext(ctx, "challenge", "peer", a.Provider, "device", a.Device, "err", err)
 			}
 		}()
+	}
+}
+
+// fly takes one of the places for challenges in flight. It waits no longer than a
+// challenge may be late for its moment.
+func (c *Checker) fly(ctx context.Context) (land func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, c.params.ProbeEvery)
+	defer cancel()
+	select {
+	case c.flights <- struct{}{}:
+		return func() { <-c.flights }, true
+	case <-ctx.Done():
+		return nil, false
 	}
 }
 

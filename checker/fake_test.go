@@ -92,8 +92,8 @@ type timed struct {
 }
 
 func pipe(lag time.Duration) (checker, provider *end) {
-	a := &half{frames: make(chan timed, 1024), done: make(chan struct{})}
-	b := &half{frames: make(chan timed, 1024), done: make(chan struct{})}
+	a := &half{frames: make(chan timed, 128), done: make(chan struct{})}
+	b := &half{frames: make(chan timed, 128), done: make(chan struct{})}
 	return &end{in: b, out: a}, &end{in: a, out: b, lag: lag}
 }
 

@@ -31,6 +31,7 @@ type faulty struct {
 
 	mu    sync.Mutex
 	calls map[string]int
+	begun []report.Begun
 }
 
 func (f *faulty) do(op string, write func() error) error {
@@ -53,7 +54,12 @@ func (f *faulty) count(op string) int {
 }
 
 func (f *faulty) Begin(id challenges.Hash, b report.Begun) error {
-	return f.do("begin", func() error { return f.DB.Begin(id, b) })
+	return f.do("begin", func() error {
+		f.mu.Lock()
+		f.begun = append(f.begun, b)
+		f.mu.Unlock()
+		return f.DB.Begin(id, b)
+	})
 }
 
 func (f *faulty) Finish(e report.Finished) error {
@@ -237,7 +243,7 @@ func TestStoreFaults(t *testing.T) {
 					if ok, _ := w.Ready(); ok {
 						t.Error("ready after its end")
 					}
-					judged := int(value(t, w.reg, "assay_checker_verdicts_total", "matmul"))
+					judged := int(value(t, w.reg, "assay_checker_verdicts_total", "matmul") + value(t, w.reg, "assay_checker_verdicts_total", "fma"))
 					if got := b.outcomes(); len(got) != 1 || got[challenges.Pass] != judged || judged < tt.passes {
 						t.Errorf("outcomes %v, judged %d, want %d passes or more", got, judged, tt.passes)
 					}

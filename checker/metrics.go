@@ -66,7 +66,7 @@ func newMetrics(c *Checker) *metrics {
 			.001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60)),
 		probesRunning: gauge("probes_in_flight", "Probes that are under way."),
 		storeErrors:   counters("store_errors_total", "Operations of the store that failed, by operation.", "op"),
-		skipped:       counter("challenges_skipped_total", "GPU challenges that were not sent while the store could not be written."),
+		skipped:       counter("challenges_skipped_total", "GPU challenges that were not sent: the store could not be written, or too many were in flight."),
 		lost:          counters("ends_lost_total", "Ends that found no place in memory while the store could not be written, by kind.", "kind"),
 	}
 	for _, k := range challenges.Kinds() {

@@ -42,7 +42,7 @@ func TestMetrics(t *testing.T) {
 		if got := failing(w.Health()); !slices.Equal(got, []string{"sealing"}) {
 			t.Errorf("after the end %v fail", got)
 		}
-		row, err := challenges.LookupMatmul(b.registry.Params.Profile)
+		row, err := challenges.LookupProfile(1) // those of all flavours have so many rounds
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,10 +54,15 @@ func TestMetrics(t *testing.T) {
 		}{
 			{"open in a challenge", open, nil, 1},
 			{"ready in a challenge", ready, nil, 1},
-			{"verdicts_total", -1, []string{"matmul", "pass"}, 4},
-			{"verdicts_total", -1, []string{"matmul"}, 4},
+			// The flavours of four turns: two of kind matmul, fp64fma, and again one of
+			// matmul.
+			{"verdicts_total", -1, []string{"matmul", "pass"}, 3},
+			{"verdicts_total", -1, []string{"matmul"}, 3},
+			{"verdicts_total", -1, []string{"fma", "pass"}, 1},
+			{"verdicts_total", -1, []string{"fma"}, 1},
 			{"verdicts_total", -1, []string{"probe", "pass"}, 40},
-			{"challenge_seconds", -1, []string{"matmul", "pass"}, 4},
+			{"challenge_seconds", -1, []string{"matmul", "pass"}, 3},
+			{"challenge_seconds", -1, []string{"fma", "pass"}, 1},
 			{"challenge_seconds", -1, []string{"probe", "pass"}, 40},
 			{"lag_seconds", -1, nil, float64(4 * row.Rounds)},
 			{"epochs_sealed_total", -1, nil, 4},

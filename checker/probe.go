@@ -47,7 +47,7 @@ func (c *Checker) probe(ctx context.Context, p challenges.NodeID, epoch uint64, 
 		Epoch: epoch, Provider: p, Kind: challenges.Probe, Seq: uint32(k), Deadline: challenges.ProbeDeadline,
 		Params: challenges.Marshal(&challenges.ProbeParams{Pings: c.params.Pings}),
 	}
-	env, _, s, err := c.draw(ch)
+	env, _, s, err := c.draw(ch, nil)
 	if err != nil {
 		c.log.ErrorContext(ctx, "probe", "peer", p, "kind", ch.Kind, "err", err)
 		return
@@ -62,7 +62,8 @@ func (c *Checker) probe(ctx context.Context, p challenges.NodeID, epoch uint64, 
 	c.noted(p, epoch, k, v, relayed)
 	if v.Outcome != challenges.Pass {
 		// Failures keep their transcript; what went well is only counted.
-		c.keep(ctx, c.finished(s))
+		f, _ := c.finished(s)
+		c.keep(ctx, f)
 	}
 }
 

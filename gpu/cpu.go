@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/commit"
 )
 
 // CPU is the engine: it answers challenges exactly, on one core.
@@ -61,7 +62,7 @@ type cpuRun struct {
 // cpuRound holds a round until it is opened; the window bounds how many are.
 type cpuRound struct {
 	key, root challenges.Hash
-	tree      *challenges.Tree // nil before it is computed and after it is opened
+	tree      *commit.Tree // nil before it is computed and after it is opened
 	packed    []byte
 	opened    chan struct{} // closed when packed is set
 }
@@ -77,11 +78,11 @@ func (r *cpuRun) Next(ctx context.Context) (Root, error) {
 		return Root{}, err
 	}
 	shape := r.job.Profile.Shape
-	c := make([]int32, shape.Entries())
-	if err := r.product.Multiply(ctx, key, shape, c); err != nil {
+	c := make([]byte, shape.Bytes())
+	if err := r.product.Compute(ctx, key, shape, c); err != nil {
 		return Root{}, fmt.Errorf("round %d: %w", n, err)
 	}
-	tree := challenges.NewTree(challenges.AppendEntries(make([]byte, 0, 4*len(c)), c))
+	tree := commit.New(c, shape.Width())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	round := &r.rounds[n]
@@ -96,7 +97,7 @@ func (r *cpuRun) key(ctx context.Context, n int) (challenges.Hash, error) {
 		return challenges.FirstKey(r.job.ID, r.job.Device), nil
 	}
 	var packed []byte
-	if old := n - 1 - r.job.Window; old >= 0 {
+	if old := r.job.Profile.Feeds(n, r.job.Window); old >= 0 {
 		select {
 		case <-ctx.Done():
 			return challenges.Hash{}, context.Cause(ctx)

@@ -3,95 +3,14 @@ package gpu
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"testing"
 	"testing/synctest"
 
+	"lukechampine.com/blake3"
+
 	"github.com/assaynet/assay/challenges"
 )
-
-// A whole job, held against the protocol's key chain, openings and entries.
-func TestCPUFollowsTheKeyChain(t *testing.T) {
-	for _, window := range []int{0, 1, 2} {
-		job := testJob(t, window)
-		run, err := NewCPU(CPUConfig{Info: Info{ID: "gpu0"}}).Start(t.Context(), job)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := job.Profile.Shape
-		row, col := make([]byte, s.K), make([]byte, s.K)
-		var keys, roots []challenges.Hash
-		var packed [][]byte
-		for r := range job.Profile.Rounds {
-			root := next(t, run)
-			key := challenges.FirstKey(job.ID, job.Device)
-			if r > 0 {
-				var old []byte
-				if i := r - 1 - window; i >= 0 {
-					old = packed[i]
-				}
-				key = challenges.NextKey(keys[r-1], roots[r-1], old)
-			}
-			if root.Round != r || root.Key != key {
-				t.Fatalf("window %d: root of round %d with key %v, want round %d, key %v", window, root.Round, root.Key, r, key)
-			}
-			at := []uint32{uint32(700 - r), uint32(r), 300, 300}
-			opening := open(t, run, r, at...)
-			values, err := challenges.VerifyOpening(root.Root, s.Chunks(), at, opening)
-			if err != nil {
-				t.Fatalf("round %d: %v", r, err)
-			}
-			for i, e := range at {
-				if want := s.Entry(&key, e, row, col); values[i] != want {
-					t.Errorf("round %d: entry %d is %d, want %d", r, e, values[i], want)
-				}
-			}
-			keys, roots, packed = append(keys, key), append(roots, root.Root), append(packed, challenges.PackPositions(at))
-		}
-		for range 2 {
-			if _, err := run.Next(t.Context()); !errors.Is(err, io.EOF) {
-				t.Errorf("after the last round: %v, want EOF", err)
-			}
-		}
-		if err := run.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// Without a window's positions a round's key does not exist: nobody computes
-// ahead of the checker's word.
-func TestCPUWaitsForPositions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		run, err := NewCPU(CPUConfig{}).Start(t.Context(), testJob(t, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		next(t, run)
-		next(t, run)
-		got := make(chan Root, 1)
-		go func() {
-			root, err := run.Next(t.Context())
-			if err != nil {
-				t.Error(err)
-			}
-			got <- root
-		}()
-		synctest.Wait()
-		open(t, run, 1, 5) // not the round that is needed
-		synctest.Wait()
-		select {
-		case root := <-got:
-			t.Fatalf("round %d came without positions", root.Round)
-		default:
-		}
-		open(t, run, 0, 5)
-		if root := <-got; root.Round != 2 {
-			t.Errorf("round %d, want 2", root.Round)
-		}
-	})
-}
 
 func TestCPUStopsWaitingWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -155,7 +74,7 @@ func TestCPUOpenRefuses(t *testing.T) {
 // failing is a product that gives up.
 type failing struct{ err error }
 
-func (f failing) Multiply(context.Context, challenges.Hash, challenges.Shape, []int32) error {
+func (f failing) Compute(context.Context, challenges.Hash, challenges.Shape, []byte) error {
 	return f.err
 }
 
@@ -173,11 +92,14 @@ func TestCPUProduct(t *testing.T) {
 	}
 	// A product that leaves C as it is commits to zeros: the engine hashes what it
 	// was given.
-	if run, err = NewCPU(CPUConfig{Product: failing{}}).Start(t.Context(), testJob(t, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if root, want := next(t, run).Root, challenges.NewTree(make([]byte, 3*1024)).Root(); root != want {
-		t.Errorf("root %v, want %v", root, want)
+	for _, profile := range []uint16{2, 5, 6} {
+		job := jobOf(t, profile, 1)
+		if run, err = NewCPU(CPUConfig{Product: failing{}}).Start(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		if root, want := next(t, run).Root, blake3.Sum256(make([]byte, job.Profile.Shape.Bytes())); root != want {
+			t.Errorf("%v: root %v, want %v", job.Profile.Shape, root, want)
+		}
 	}
 }
 
@@ -187,10 +109,28 @@ func TestCPUStart(t *testing.T) {
 	if c.Info() != info {
 		t.Errorf("info %+v", c.Info())
 	}
-	job := testJob(t, 1)
-	job.Profile.Shape.K = 63
-	if _, err := c.Start(t.Context(), job); err == nil {
-		t.Error("a shape outside the protocol's was started")
+	for _, tt := range []struct {
+		name  string
+		shape challenges.Shape
+		ok    bool
+	}{
+		{"int8", challenges.Shape{M: 3, N: 256, K: 64}, true},
+		{"bf16", challenges.Shape{Flavour: challenges.BF16, M: 3, N: 256, K: 64}, true},
+		{"fp64fma", challenges.Shape{Flavour: challenges.FP64, M: 3, N: 128, K: 1}, true},
+		{"half a block", challenges.Shape{M: 3, N: 256, K: 63}, false},
+		{"half a chunk", challenges.Shape{Flavour: challenges.BF16, M: 3, N: 128, K: 64}, false},
+		{"lanes too long", challenges.Shape{Flavour: challenges.FP64, M: 3, N: 128, K: 4097}, false},
+		{"unknown flavour", challenges.Shape{Flavour: 3, M: 3, N: 256, K: 64}, false},
+	} {
+		job := testJob(t, 1)
+		job.Profile.Shape = tt.shape
+		run, err := c.Start(t.Context(), job)
+		if (err == nil) != tt.ok {
+			t.Errorf("%s: started a shape with error %v, want ok %v", tt.name, err, tt.ok)
+		}
+		if err == nil {
+			_ = run.Close()
+		}
 	}
 }
 

@@ -18,15 +18,24 @@ type Info struct {
 	ID        string // unique within the provider
 	Model     string // name in gpu/models
 	Memory    uint64 // bytes
-	Int8Ops   uint64 // ops/s that the offer claims
+	Int8Ops   uint64 // ops/s that the offer claims of each flavour; 0: not offered
+	BF16Ops   uint64
+	FP64Ops   uint64
 	Simulated bool
 }
 
-// Job is one matmul challenge for one device.
+// Offer is the device as a provider offers it.
+func (i Info) Offer() challenges.OfferDevice {
+	return challenges.OfferDevice{
+		ID: i.ID, Model: i.Model, Memory: i.Memory, Int8Ops: i.Int8Ops, BF16Ops: i.BF16Ops, FP64Ops: i.FP64Ops,
+	}
+}
+
+// Job is one proof of compute for one device.
 type Job struct {
 	ID      challenges.Hash // of the challenge
 	Device  string
-	Profile challenges.MatmulProfile
+	Profile challenges.Profile
 	Window  int // W
 }
 
@@ -58,8 +67,9 @@ type Run interface {
 	Close() error
 }
 
-// Product makes C = A x B of a round: the engine's inner loop, so that several
-// makers can stand behind one engine. c has shape.Entries() elements, row-major.
+// Product makes the matrix of a round: the engine's inner loop, so that several
+// makers can stand behind one engine.
 type Product interface {
-	Multiply(ctx context.Context, key challenges.Hash, shape challenges.Shape, c []int32) error
+	// Compute writes shape.Bytes() bytes: the entries as they are committed to.
+	Compute(ctx context.Context, key challenges.Hash, shape challenges.Shape, c []byte) error
 }

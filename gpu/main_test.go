@@ -10,10 +10,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// testJob is a job on the small profile: four rounds of 3 x 256 x 64.
+// testJob is a job on the small profile: four rounds of int8 3x256x64.
 func testJob(t *testing.T, window int) Job {
 	t.Helper()
-	row, err := challenges.LookupMatmul(2)
+	return jobOf(t, 2, window)
+}
+
+// jobOf is a job on a row of the profile table.
+func jobOf(t *testing.T, profile uint16, window int) Job {
+	t.Helper()
+	row, err := challenges.LookupProfile(profile)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,60 +4,49 @@ import (
 	"context"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/simd"
 )
 
-// Exact is the product in plain Go, exact on every machine.
+// Exact computes rounds of every flavour on one core, exact on every machine.
 type Exact struct{}
 
-// Multiply generates both matrices and multiplies them on one core.
-func (Exact) Multiply(ctx context.Context, key challenges.Hash, s challenges.Shape, c []int32) error {
-	b := make([]int8, s.N*s.K)
-	buf := make([]byte, s.K)
-	for j := range s.N {
-		s.ColB(&key, j, buf)
-		col := b[j*s.K:][:s.K]
-		for k, v := range buf {
-			col[k] = int8(v)
-		}
+// Compute makes the whole matrix.
+func (Exact) Compute(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
+	if s.Flavour == challenges.FP64 {
+		return lanes(ctx, key, s, c)
 	}
-	pair := make([]int64, s.K)
-	for i := 0; i < s.M; i += 2 {
+	cols := make([]byte, s.N*s.Line())
+	for j := range s.N {
+		s.ColB(&key, j, cols[j*s.Line():])
+	}
+	row := make([]byte, s.Line())
+	for i := range s.M {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		// Two rows ride in one 64-bit word: |sum| <= 2^30 stays inside its half, and a
-		// negative low half borrows one from the high half, given back below.
-		s.RowA(&key, i, buf)
-		for k, v := range buf {
-			pair[k] = int64(int8(v))
-		}
-		if i+1 < s.M {
-			s.RowA(&key, i+1, buf)
-			for k, v := range buf {
-				pair[k] += int64(int8(v)) << 32
-			}
-		}
+		s.RowA(&key, i, row)
 		for j := range s.N {
-			sum := dotPair(pair, b[j*s.K:][:s.K])
-			low := int32(sum)
-			c[i*s.N+j] = low
-			if i+1 < s.M {
-				c[(i+1)*s.N+j] = int32((sum - int64(low)) >> 32)
-			}
+			s.PutValue(c[(i*s.N+j)*s.Width():], uint64(uint32(s.Dot(row, cols[j*s.Line():][:s.Line()]))))
 		}
 	}
 	return nil
 }
 
-func dotPair(pair []int64, col []int8) int64 {
-	col = col[:len(pair)]
-	var a, b, c, d int64
-	k := 0
-	for ; k+4 <= len(pair); k += 4 {
-		a += pair[k] * int64(col[k])
-		b += pair[k+1] * int64(col[k+1])
-		c += pair[k+2] * int64(col[k+2])
-		d += pair[k+3] * int64(col[k+3])
+// lanes runs all lanes, a batch at a time.
+func lanes(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
+	const batch = 128 // divides N
+	coef := make([]float64, 8*s.K)
+	s.Coefficients(&key, 0, coef)
+	var x, lane [batch]uint64
+	for from := 0; from < int(s.Entries()); from += batch {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.Start(&key, from, x[:], lane[:])
+		simd.FMA(x[:], lane[:], coef)
+		for i, v := range x {
+			s.PutValue(c[(from+i)*s.Width():], v)
+		}
 	}
-	return a + b + c + d // K is a multiple of 64
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/gpu/models"
 )
 
@@ -35,10 +36,10 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 	if cfg.Claims.Int8Ops < 100 || cfg.Runs.Int8Ops == 0 {
 		return nil, fmt.Errorf("simulated device %q: a model without a rate", cfg.ID)
 	}
+	// An offer claims the 10th percentile of a self-test: here 5 % under the model.
 	info := Info{
 		ID: cfg.ID, Model: cfg.Claims.Name, Memory: cfg.Claims.Memory, Simulated: true,
-		// An offer claims the 10th percentile of a self-test: here 5 % under the model.
-		Int8Ops: cfg.Claims.Int8Ops / 100 * 95,
+		Int8Ops: cfg.Claims.Int8Ops / 100 * 95, BF16Ops: cfg.Claims.BF16Ops / 100 * 95, FP64Ops: cfg.Claims.FP64Ops / 100 * 95,
 	}
 	return &Sim{NewCPU(CPUConfig{Info: info, Product: cfg.Product}), info, cfg.Runs}, nil
 }
@@ -53,9 +54,20 @@ func (s *Sim) Start(ctx context.Context, job Job) (Run, error) {
 		return nil, err
 	}
 	return &simRun{
-		Run: run, round: roundTime(job.Profile.Shape.Ops(), s.runs.Int8Ops), window: job.Window, due: time.Now(),
-		opened: make([]time.Time, job.Profile.Rounds),
+		Run: run, round: roundTime(job.Profile.Shape.Ops(), modelled(s.runs, job.Profile.Shape.Flavour)),
+		job: job, due: time.Now(), opened: make([]time.Time, job.Profile.Rounds),
 	}, nil
+}
+
+// modelled is a model's rate of a flavour, in ops/s.
+func modelled(s models.Spec, f challenges.Flavour) uint64 {
+	switch f {
+	case challenges.BF16:
+		return s.BF16Ops
+	case challenges.FP64:
+		return s.FP64Ops
+	}
+	return s.Int8Ops
 }
 
 // roundTime is how long a model of so many ops/s takes for ops.
@@ -72,9 +84,9 @@ func roundTime(ops, rate uint64) time.Duration {
 // the root before it and the positions that its key needs.
 type simRun struct {
 	Run
-	round  time.Duration
-	window int
-	due    time.Time // of the last root; owned by Next's caller
+	round time.Duration
+	job   Job
+	due   time.Time // of the last root; owned by Next's caller
 
 	mu     sync.Mutex
 	opened []time.Time // when each round's positions came
@@ -87,7 +99,7 @@ func (s *simRun) Next(ctx context.Context) (Root, error) {
 		return Root{}, err
 	}
 	start := s.due
-	if old := root.Round - 1 - s.window; old >= 0 {
+	if old := s.job.Profile.Feeds(root.Round, s.job.Window); old >= 0 {
 		s.mu.Lock()
 		if at := s.opened[old]; at.After(start) {
 			start = at

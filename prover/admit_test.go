@@ -10,6 +10,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/gpu"
+	"github.com/assaynet/assay/gpu/models"
 )
 
 func TestAgentRefuses(t *testing.T) {
@@ -23,6 +24,15 @@ func TestAgentRefuses(t *testing.T) {
 		{"unknown device", nil, func(a *ask) { a.Device = "gpu1" }, challenges.ReasonUnsupported},
 		{"a higher claim than offered", nil, func(a *ask) { a.params.Claim++ }, challenges.ReasonUnsupported},
 		{"a lower claim than offered", nil, func(a *ask) { a.params.Claim-- }, challenges.ReasonUnsupported},
+		{"bf16", nil, of(5), ""},
+		{"bf16, a higher claim than offered", nil, func(a *ask) { of(5)(a); a.params.Claim++ }, challenges.ReasonUnsupported},
+		{"fp64fma", nil, of(6), ""},
+		{"fp64fma, a lower claim than offered", nil, func(a *ask) { of(6)(a); a.params.Claim-- }, challenges.ReasonUnsupported},
+		{"fp64fma, with the claim of int8", nil, func(a *ask) { of(6)(a); a.params.Claim = 95e6 }, challenges.ReasonUnsupported},
+		{"int8, with the claim of fp64fma", nil, func(a *ask) { a.params.Claim = 38e6 }, challenges.ReasonUnsupported},
+		{"bf16 of a device without", lopsided, of(5), challenges.ReasonUnsupported},
+		{"fp64fma of a device without bf16", lopsided, of(6), ""},
+		{"int8 of a device without bf16", lopsided, of(2), ""},
 		{"two epochs old", nil, func(a *ask) { a.Epoch -= 2 }, challenges.ReasonUnsupported},
 		{"two epochs ahead", nil, func(a *ask) { a.Epoch += 2 }, challenges.ReasonUnsupported},
 		{"an epoch that never comes", nil, func(a *ask) { a.Epoch = 1<<64 - 1 }, challenges.ReasonUnsupported},
@@ -55,6 +65,16 @@ func TestAgentRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lopsided is a device that is not offered for bf16.
+func lopsided(c *Config) {
+	spec := models.Spec{Name: "no-bf16", Simulated: true, Memory: 1, Int8Ops: 100e6, FP64Ops: 40e6}
+	d, err := gpu.NewSim(gpu.SimConfig{ID: "gpu0", Claims: spec, Runs: spec})
+	if err != nil {
+		panic(err)
+	}
+	c.Devices = []gpu.Device{d}
 }
 
 // rented is an admission whose device a customer has.
@@ -145,6 +165,9 @@ func TestAgentResetsWhatIsNoChallengeForIt(t *testing.T) {
 		{"of another network", func(a *ask) { a.Network[0] ^= 1 }, "another network"},
 		{"deadline of its own", func(a *ask) { a.Deadline = time.Hour }, "deadline"},
 		{"profile of no table", func(a *ask) { a.params.Profile, a.Deadline = 77, time.Second }, "profile"},
+		{"profile of kind fma", func(a *ask) { of(6)(a); a.Kind = challenges.Matmul }, "profile 6 in a challenge of kind matmul"},
+		{"profile of kind matmul", func(a *ask) { of(5)(a); a.Kind = challenges.FMA }, "profile 5 in a challenge of kind fma"},
+		{"kind of no table", func(a *ask) { a.Kind = "sha" }, "kind"},
 		{"a probe", func(a *ask) {
 			a.Kind, a.Device, a.Deadline = challenges.Probe, "", challenges.ProbeDeadline
 			a.Params = challenges.Marshal(&challenges.ProbeParams{Pings: 1})

@@ -126,7 +126,7 @@ func New(cfg Config) (*Agent, error) {
 			return nil, fmt.Errorf("device %q: simulated, but network %q is not", i.ID, cfg.Registry.Name)
 		}
 		a.devices[i.ID] = d
-		offer.Devices = append(offer.Devices, challenges.OfferDevice{ID: i.ID, Model: i.Model, Memory: i.Memory, Int8Ops: i.Int8Ops})
+		offer.Devices = append(offer.Devices, i.Offer())
 	}
 	a.offer, a.listed = offer, offer.DevicesHash()
 	a.seal(time.Now())

@@ -14,7 +14,7 @@ import (
 	"github.com/assaynet/assay/gpu"
 )
 
-// challenge answers one matmul challenge.
+// challenge answers one proof of compute.
 func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error {
 	start := time.Now()
 	r, err := a.receive(ctx, peer, conn)
@@ -22,7 +22,7 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 		return err
 	}
 	a.contact(peer, false)
-	params, err := r.Challenge.MatmulParams()
+	params, err := r.Challenge.ComputeParams()
 	if err != nil {
 		return err
 	}
@@ -88,24 +88,28 @@ func (w *work) result(err error) string {
 // device that hangs looks else like a checker that leaves, as it does at its
 // deadline.
 func (w *work) stuck() bool {
-	next := w.computed.Load()
-	return time.Since(w.start) > w.request.Challenge.Deadline*9/10 && next < w.rounds && next-1-int64(w.params.Window) < w.opened.Load()
+	next := int(w.computed.Load())
+	return time.Since(w.start) > w.request.Challenge.Deadline*9/10 && next < w.row.Rounds &&
+		w.row.Feeds(next, int(w.params.Window)) < int(w.opened.Load())
 }
 
 // check holds a request against what the agent offers.
-func (a *Agent) check(r Request, p challenges.MatmulParams) (gpu.Device, *Refusal) {
+func (a *Agent) check(r Request, p challenges.ComputeParams) (gpu.Device, *Refusal) {
 	if a.cfg.Registry.Index(r.Checker) < 0 {
 		return nil, &Refusal{Reason: challenges.ReasonNotMember}
 	}
-	row, err := challenges.LookupMatmul(p.Profile)
+	row, err := challenges.LookupProfile(p.Profile)
 	device := a.devices[r.Challenge.Device]
 	now := a.clock.Epoch(time.Now())
 	switch {
 	case err != nil, device == nil, row.Simulated && !a.cfg.Registry.Simulated:
 		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
-	case p.Claim != device.Info().Int8Ops:
+	case p.Claim != claimed(device, row.Shape.Flavour):
 		// A checker that judges against another claim than the offered one could make
 		// anybody late.
+		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
+	case row.Expected(p.Claim) > a.cfg.Registry.Params.MinSlot:
+		// The network's checkers agreed on how much of a device one challenge may take.
 		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
 	case r.Challenge.Epoch+1 < now, r.Challenge.Epoch > now+1:
 		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
@@ -113,18 +117,20 @@ func (a *Agent) check(r Request, p challenges.MatmulParams) (gpu.Device, *Refusa
 	return device, nil
 }
 
+func claimed(d gpu.Device, f challenges.Flavour) uint64 { return d.Info().Offer().Claim(f) }
+
 // work is one challenge in progress.
 type work struct {
 	agent   *Agent
 	request Request
-	params  challenges.MatmulParams
+	params  challenges.ComputeParams
 	start   time.Time
 	control challenges.Conn
 	bulk    *table
 	sign    *challenges.FrameSigner // of the control stream
 	overrun error                   // why the run was aborted; commit's, read after the run
 
-	rounds           int64        // of the profile
+	row              challenges.Profile
 	computed, opened atomic.Int64 // rounds
 }
 
@@ -150,7 +156,7 @@ var errGone = errors.New("checker left")
 // run computes, commits and opens. Roots never queue behind openings: they have
 // the control stream to themselves.
 func (w *work) run(ctx context.Context, device gpu.Device) error {
-	row, err := challenges.LookupMatmul(w.params.Profile)
+	row, err := challenges.LookupProfile(w.params.Profile)
 	if err != nil {
 		return err
 	}
@@ -158,7 +164,7 @@ func (w *work) run(ctx context.Context, device gpu.Device) error {
 	// the device.
 	ctx, cancel := context.WithTimeout(ctx, w.request.Challenge.Deadline+time.Second)
 	defer cancel()
-	w.rounds = int64(row.Rounds)
+	w.row = row
 	g, ctx := errgroup.WithContext(ctx)
 	run, err := device.Start(ctx, gpu.Job{
 		ID: w.request.ID, Device: w.request.Challenge.Device, Profile: row, Window: int(w.params.Window),
@@ -228,7 +234,7 @@ func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.
 
 // listen answers each request for positions: it must name the round whose turn
 // it is, after its root was sent, and entries inside the matrix.
-func (w *work) listen(ctx context.Context, run gpu.Run, row challenges.MatmulProfile, roots <-chan challenges.Hash, queue chan<- opened) error {
+func (w *work) listen(ctx context.Context, run gpu.Run, row challenges.Profile, roots <-chan challenges.Hash, queue chan<- opened) error {
 	defer close(queue)
 	for round := range row.Rounds {
 		frame, err := w.control.Recv(ctx)

@@ -12,21 +12,25 @@ import (
 )
 
 func TestHonestAgentPasses(t *testing.T) {
-	for _, profile := range []uint16{1, vector} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, nil)
-			s, err := w.judge(w.ask(func(a *ask) { a.params.Profile = profile }))
-			v := s.Verdict()
-			row, _ := challenges.LookupMatmul(profile)
-			if err != nil || v.Outcome != challenges.Pass || int(v.Samples) != row.Rounds*row.Samples || v.Disputed {
-				t.Fatalf("profile %d: %+v, %v", profile, v, err)
-			}
-			if again, err := challenges.Replay(s.Transcript()); err != nil || again != v {
-				t.Errorf("profile %d: replays as %+v, %v", profile, again, err)
-			}
-			if w.gate.Busy() {
-				t.Errorf("profile %d: the device is still taken", profile)
-			}
+	for _, row := range challenges.Profiles() {
+		if !row.Simulated {
+			continue
+		}
+		t.Run(row.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, nil)
+				s, err := w.judge(w.ask(of(row.Number)))
+				v := s.Verdict()
+				if err != nil || v.Outcome != challenges.Pass || int(v.Samples) != row.Rounds*row.Samples || v.Disputed {
+					t.Fatalf("%+v, %v", v, err)
+				}
+				if again, err := challenges.Replay(s.Transcript()); err != nil || again != v {
+					t.Errorf("replays as %+v, %v", again, err)
+				}
+				if w.gate.Busy() {
+					t.Error("the device is still taken")
+				}
+			})
 		})
 	}
 }
@@ -159,9 +163,9 @@ func TestAgentLosesPatience(t *testing.T) {
 // slow is a product on a machine far slower than the device's model.
 type slow struct{}
 
-func (slow) Multiply(ctx context.Context, key challenges.Hash, s challenges.Shape, c []int32) error {
+func (slow) Compute(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
 	time.Sleep(50 * time.Millisecond)
-	return gpu.Exact{}.Multiply(ctx, key, s, c)
+	return gpu.Exact{}.Compute(ctx, key, s, c)
 }
 
 // An overrun is said, signed, and read as neither side's fault.
@@ -182,7 +186,7 @@ func TestAgentAbortsAnOverrun(t *testing.T) {
 // for.
 type broken struct{}
 
-func (broken) Multiply(context.Context, challenges.Hash, challenges.Shape, []int32) error {
+func (broken) Compute(context.Context, challenges.Hash, challenges.Shape, []byte) error {
 	return errors.New("device lost")
 }
 

@@ -108,9 +108,9 @@ func (w *watched) failing() (names []string) {
 // hung is a product that comes so many times, and then no more.
 type hung struct{ after int }
 
-func (h *hung) Multiply(ctx context.Context, key challenges.Hash, s challenges.Shape, c []int32) error {
+func (h *hung) Compute(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
 	if h.after--; h.after >= 0 {
-		return gpu.Exact{}.Multiply(ctx, key, s, c)
+		return gpu.Exact{}.Compute(ctx, key, s, c)
 	}
 	<-ctx.Done()
 	return context.Cause(ctx)
@@ -122,6 +122,15 @@ func TestResults(t *testing.T) {
 	judged := func(change func(*ask)) func(*watched) { return func(w *watched) { _, _ = w.judge(w.ask(change)) } }
 	device := func(p gpu.Product) func(*Config) {
 		return func(c *Config) { c.Devices = []gpu.Device{simDevice(t, p)} }
+	}
+	// A capacity run's deadline is several of a devnet's epochs.
+	long := func(then func(*Config)) func(*Config) {
+		return func(c *Config) {
+			c.Registry.Params.Epoch = time.Hour
+			if then != nil {
+				then(c)
+			}
+		}
 	}
 	scripted := func(play func(*script)) func(*watched) {
 		return func(w *watched) { s := w.begin(nil); play(s); <-s.done }
@@ -143,6 +152,10 @@ func TestResults(t *testing.T) {
 		{"device lost", device(broken{}), judged(nil), "failed", 1, []string{"device"}},
 		{"device hangs", device(&hung{}), judged(nil), "failed", 1, []string{"device"}},
 		{"device hangs later", device(&hung{3}), judged(nil), "failed", 1, []string{"device"}},
+		// After a warm-up a round waits for the positions of the one before it: it is
+		// the checker that holds such a round up, and the device that hangs behind them.
+		{"device hangs after the warm-up", long(device(&hung{16})), judged(of(8)), "failed", 1, []string{"device"}},
+		{"checker says nothing after the warm-up", long(nil), unwarmed, "left", 0, nil},
 		{"checker leaves", nil, scripted(func(s *script) { s.root(0); _ = s.control.Close() }), "left", 0, nil},
 		{"checker says nothing", nil, scripted(func(*script) {}), "left", 0, nil},
 		{"entry outside the matrix", nil, scripted(func(s *script) { s.root(0); s.positions(0, 3*256) }), "left", 0, nil},
@@ -192,6 +205,26 @@ func TestResults(t *testing.T) {
 	}
 }
 
+// unwarmed plays a checker that asks of every round of the warm-up but the last,
+// and takes no more part.
+func unwarmed(w *watched) {
+	w.t.Helper()
+	s := w.begin(func(a *ask) { of(8)(a); a.params.Window = 4 })
+	row, err := challenges.LookupProfile(8)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	bulk := w.attach(checkerKey, s.ask.seal().ID())
+	for r := range row.Warm {
+		s.root(r)
+		if r < row.Warm-1 {
+			s.positions(uint32(r), make([]uint32, row.Samples)...)
+		}
+	}
+	<-s.done
+	<-bulk
+}
+
 func TestAgentMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watch(t, nil)
@@ -199,7 +232,7 @@ func TestAgentMetrics(t *testing.T) {
 		if s, err := w.judge(a); err != nil || s.Verdict().Outcome != challenges.Pass {
 			t.Fatalf("%+v, %v", s.Verdict(), err)
 		}
-		row, err := challenges.LookupMatmul(a.params.Profile)
+		row, err := challenges.LookupProfile(a.params.Profile)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,12 +338,12 @@ func TestFaultsEnd(t *testing.T) {
 // brokenOnce fails its first product.
 type brokenOnce struct{ done bool }
 
-func (b *brokenOnce) Multiply(ctx context.Context, key challenges.Hash, s challenges.Shape, c []int32) error {
+func (b *brokenOnce) Compute(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
 	if !b.done {
 		b.done = true
 		return errors.New("device lost")
 	}
-	return gpu.Exact{}.Multiply(ctx, key, s, c)
+	return gpu.Exact{}.Compute(ctx, key, s, c)
 }
 
 // TestProbesAreCounted, those of strangers up to their allowance.

@@ -79,7 +79,7 @@ func simDevice(t *testing.T, p gpu.Product) gpu.Device {
 // ask is a challenge that the agent takes on, unless it is changed.
 type ask struct {
 	challenges.Challenge
-	params challenges.MatmulParams
+	params challenges.ComputeParams
 	secret challenges.Secret
 	key    ed25519.PrivateKey // signs it
 	peer   ed25519.PrivateKey // sends it
@@ -91,7 +91,7 @@ func (w *world) ask(change func(*ask)) *ask {
 			Network: w.registry.Hash(), Epoch: w.registry.Clock().Epoch(time.Now()), Provider: challenges.IDOf(providerKey),
 			Device: "gpu0", Kind: challenges.Matmul,
 		},
-		params: challenges.MatmulParams{Profile: vector, Window: 1, Claim: 95e6, RTT: time.Millisecond},
+		params: challenges.ComputeParams{Profile: vector, Window: 1, Claim: 95e6, RTT: time.Millisecond},
 		secret: challenges.Secret{3, 1, 4}, key: checkerKey,
 	}
 	if change != nil {
@@ -101,13 +101,26 @@ func (w *world) ask(change func(*ask)) *ask {
 		a.peer = a.key
 	}
 	a.Commit = a.secret.Commit()
-	if row, err := challenges.LookupMatmul(a.params.Profile); err == nil && a.Deadline == 0 {
+	if row, err := challenges.LookupProfile(a.params.Profile); err == nil && a.Deadline == 0 {
 		a.Deadline = row.Deadline(a.params.Claim, a.params.RTT)
 	}
 	if a.Params == nil {
 		a.Params = challenges.Marshal(&a.params)
 	}
 	return a
+}
+
+// of asks by a row of the profile table, against what the device of newWorld
+// claims of its flavour.
+func of(profile uint16) func(*ask) {
+	row, err := challenges.LookupProfile(profile)
+	if err != nil {
+		panic(err)
+	}
+	return func(a *ask) {
+		a.Kind, a.params.Profile = row.Shape.Flavour.Kind(), profile
+		a.params.Claim = map[challenges.Flavour]uint64{challenges.Int8: 95e6, challenges.BF16: 95e6, challenges.FP64: 38e6}[row.Shape.Flavour]
+	}
 }
 
 func (a *ask) seal() challenges.Envelope {

@@ -158,7 +158,7 @@ func (d *DB) abandon(id challenges.Hash, at int64) error {
 	w.put(tableAbandoned.key().id(id), raw(challenges.Marshal(&abandonedRow{At: at, Begun: b})))
 	if b.Kind != challenges.Probe {
 		w.put(tableItems.key().epoch(b.Epoch).id(b.Provider).id(id), raw(challenges.Marshal(&report.Item{
-			Challenge: id, Kind: b.Kind, Device: b.Device,
+			Challenge: id, Kind: b.Kind, Device: b.Device, Profile: b.Profile,
 			Outcome: challenges.Unknown, Reason: ReasonAbandoned, Claim: b.Claim,
 		})))
 	}

@@ -184,6 +184,8 @@ func TestCheckFinds(t *testing.T) {
 		{"items: outcome", decoded(8, 0, func(i *report.Item) { i.Outcome = challenges.Late }), []string{"items of another outcome", "observations items are not"}},
 		{"items: other provider", moved(8, 6, 20, false), []string{"items of another outcome"}},
 		{"items: ops", decoded(8, 6, func(i *report.Item) { i.OpsLower++ }), []string{"items ops/s, its transcript says"}},
+		{"items: profile", decoded(8, 0, func(i *report.Item) { i.Profile = 1 }), []string{"observations items are not"}},
+		{"observations: profile of another kind", resigned(checkerKey, func(o *report.Observation) { o.Items[0].Profile = 6 }), []string{"observations item 0: profile 6"}},
 		{"items: abandoned no more", func(t testing.TB, db *pebble.DB) {
 			_, values := rowsUnder(t, db, []byte{8})
 			for at, v := range values {
@@ -199,7 +201,9 @@ func TestCheckFinds(t *testing.T) {
 		{"observations: other epoch", resigned(checkerKey, func(o *report.Observation) { o.Epoch = 7 }), []string{"observations another epoch"}},
 		{"observations: of nothing", moved(9, 5, 30, true), []string{"observations another epoch or provider"}},
 		{"standings: gone", deleted(10, 0), []string{"observations provider has no standing"}},
-		{"standings: counts", decoded(10, 0, func(s *reputation.Standing) { s.Best++ }), []string{"standings another standing"}},
+		{"standings: counts", decoded(10, 0, func(s *reputation.Standing) { s.Rates[0].Best++ }), []string{"standings another standing"}},
+		{"standings: claim", decoded(10, 0, func(s *reputation.Standing) { s.Rates[0].Claim++ }), []string{"standings another standing"}},
+		{"standings: flavour", decoded(10, 0, func(s *reputation.Standing) { s.Rates[0].Flavour = challenges.BF16 }), []string{"standings another standing"}},
 		{"standings: epoch", decoded(10, 0, func(s *reputation.Standing) { s.Next++ }), []string{"standings it ends before epoch"}},
 		{"standings: other key", moved(10, 0, 3, false), []string{"standings of another provider", "standings no observation leads"}},
 		{"sealed: lower", set([]byte{11}, []byte{1, 0x81, 3}), []string{"observations the epoch is not sealed"}},

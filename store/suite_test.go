@@ -102,7 +102,7 @@ func abandon(t *testing.T, d *store.DB) {
 	equal(t, must[[]report.Pending](t)(d.Abandoned()), []report.Pending{{ID: hash(1), Begun: begun(1)}})
 	b := begun(1)
 	equal(t, must[[]report.ProviderEpoch](t)(d.EpochRecords(3))[0].Items, []report.Item{{
-		Challenge: hash(1), Kind: b.Kind, Device: b.Device, Outcome: challenges.Unknown, Reason: "abandoned", Claim: b.Claim,
+		Challenge: hash(1), Kind: b.Kind, Device: b.Device, Profile: b.Profile, Outcome: challenges.Unknown, Reason: "abandoned", Claim: b.Claim,
 	}})
 	equal(t, must[[]uint64](t)(d.Unsealed()), []uint64{3})
 }

@@ -43,11 +43,14 @@ func challenge(kind challenges.Kind, epoch uint64, provider, n byte) (challenges
 	}
 	b := report.Begun{Epoch: epoch, Kind: kind, Provider: idOf(provider), At: int64(epoch)*1e9 + int64(n), Secret: secret}
 	switch kind {
-	case challenges.Matmul:
-		row, _ := challenges.LookupMatmul(2)
-		p := challenges.MatmulParams{Profile: 2, Window: 1, Claim: 1e6}
+	case challenges.Matmul, challenges.FMA:
+		p := challenges.ComputeParams{Profile: 2, Window: 1, Claim: 1e6}
+		if kind == challenges.FMA {
+			p.Profile = 6
+		}
+		row, _ := challenges.LookupProfile(p.Profile)
 		c.Device, c.Deadline, c.Params = "gpu0", row.Deadline(p.Claim, 0), challenges.Marshal(&p)
-		b.Device, b.Claim = c.Device, p.Claim
+		b.Device, b.Profile, b.Claim = c.Device, p.Profile, p.Claim
 	case challenges.Probe:
 		c.Deadline, c.Params = challenges.ProbeDeadline, challenges.Marshal(&challenges.ProbeParams{Pings: 2})
 	}
@@ -71,7 +74,7 @@ func end(id challenges.Hash, b report.Begun, o challenges.Outcome, ops uint64) r
 	}
 	if b.Kind != challenges.Probe {
 		f.Item = &report.Item{
-			Challenge: id, Kind: b.Kind, Device: b.Device, Outcome: o, OpsLower: ops, Claim: b.Claim, Transcript: e.ID(),
+			Challenge: id, Kind: b.Kind, Device: b.Device, Profile: b.Profile, Outcome: o, OpsLower: ops, Claim: b.Claim, Transcript: e.ID(),
 		}
 	}
 	return f
@@ -121,10 +124,10 @@ func truth(t testing.TB, w world) *store.DB {
 		run(challenges.Probe, epoch, providerA, byte(10*epoch+1), challenges.Unreachable, 0)
 		check(t, d.PutSlices(epoch, []report.Slices{probes(providerA, 1, 0, byte(challenges.Unreachable))}))
 		if epoch == 1 {
-			run(challenges.Matmul, epoch, providerB, 12, challenges.Wrong, 0) // and no probes
+			run(challenges.FMA, epoch, providerB, 12, challenges.Wrong, 0) // and no probes
 		}
 		if epoch == 2 {
-			id, b := challenge(challenges.Matmul, epoch, providerB, 22)
+			id, b := challenge(challenges.FMA, epoch, providerB, 22)
 			check(t, d.Begin(id, b))
 			check(t, d.Abandon(id, 5e9))
 			id, b = challenge(challenges.Probe, epoch, providerB, 23)

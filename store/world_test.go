@@ -89,7 +89,7 @@ func meta() store.Meta {
 func begun(n byte) report.Begun {
 	return report.Begun{
 		Epoch: 3, Kind: challenges.Matmul, Provider: node(n % 3), Device: "gpu0", At: int64(n) * 1000,
-		Claim: 7e12, Challenge: []byte{n, n}, Secret: challenges.Secret{n},
+		Profile: 1, Claim: 7e12, Challenge: []byte{n, n}, Secret: challenges.Secret{n},
 	}
 }
 
@@ -104,7 +104,7 @@ func finished(n byte, size int) report.Finished {
 		Transcript: bytes.Repeat([]byte{n}, size),
 	}
 	f.Item = &report.Item{
-		Challenge: hash(n), Kind: b.Kind, Device: b.Device, Outcome: challenges.Pass,
+		Challenge: hash(n), Kind: b.Kind, Device: b.Device, Profile: b.Profile, Outcome: challenges.Pass,
 		OpsLower: 6e12, Claim: b.Claim, Transcript: f.Info.Hash,
 	}
 	return f
@@ -124,7 +124,7 @@ func sealed(epoch uint64, providers ...byte) []reputation.Sealed {
 			Observation: challenges.Envelope{Network: hash(1), Kind: challenges.KindObservation, Payload: []byte{p, byte(epoch)}, Signer: node(1)},
 			Epoch:       epoch, Provider: node(p),
 			Standing: reputation.Standing{
-				Provider: node(p), Next: epoch + 1, Best: epoch,
+				Provider: node(p), Next: epoch + 1, Rates: []reputation.Rate{{Flavour: challenges.BF16, Best: epoch}},
 				Kinds: []reputation.KindCount{{Kind: challenges.Matmul, Outcomes: [8]uint64{1: epoch}}},
 			},
 		})

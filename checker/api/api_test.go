@@ -74,7 +74,11 @@ func TestProviders(t *testing.T) {
 		t.Errorf("%+v", best)
 	}
 	// What is not known is null, and lists are lists.
-	for _, want := range []string{`"level":"L0"`, `"confirmed":null`, `"lower95":null`, `"flags":[]`, `"proofs":[]`, `"provisional":true`} {
+	for _, want := range []string{
+		`"level":"L0"`, `"confirmed":null`, `"lower95":null`, `"flags":[]`, `"proofs":[]`, `"provisional":true`,
+		`"throughput_ops":90,"claim_ops":100,"throughput":[{"flavour":"int8","ops":90,"claim_ops":100},{"flavour":"fp64fma","ops":null,"claim_ops":40}]`,
+		`"fma":{"pass":0,"wrong":0,`,
+	} {
 		if !bytes.Contains(body, []byte(want)) {
 			t.Errorf("%s not in %s", want, body)
 		}

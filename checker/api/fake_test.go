@@ -83,7 +83,8 @@ func provider(prefix string) (id challenges.NodeID) {
 // standing has passed so many of ten GPU challenges and one probe.
 func standing(id challenges.NodeID, passes uint64) reputation.Standing {
 	return reputation.Standing{
-		Provider: id, Next: 3, Best: 90, Claim: 100,
+		Provider: id, Next: 3,
+		Rates: []reputation.Rate{{Flavour: challenges.Int8, Best: 90, Claim: 100}, {Flavour: challenges.FP64, Claim: 40}},
 		Kinds: []reputation.KindCount{
 			{Kind: challenges.Matmul, Outcomes: [8]uint64{challenges.Pass: passes, challenges.Late: 10 - passes}},
 			{Kind: challenges.Probe, Outcomes: [8]uint64{challenges.Pass: 1}},

@@ -41,6 +41,24 @@ func (o Outcomes) Total() uint64 {
 	return o.Pass + o.Wrong + o.Late + o.Withheld + o.Refused + o.Unreachable + o.Unknown
 }
 
+// GPU counts the challenges that cost GPU time: all kinds but probes.
+func (p Provider) GPU() Outcomes {
+	var sum Outcomes
+	for kind, o := range p.ByKind {
+		if kind == string(challenges.Probe) {
+			continue
+		}
+		sum.Pass += o.Pass
+		sum.Wrong += o.Wrong
+		sum.Late += o.Late
+		sum.Withheld += o.Withheld
+		sum.Refused += o.Refused
+		sum.Unreachable += o.Unreachable
+		sum.Unknown += o.Unknown
+	}
+	return sum
+}
+
 // Availability is a provider's availability; null is not known.
 type Availability struct {
 	Confirmed    *float64 `json:"confirmed"`
@@ -48,14 +66,22 @@ type Availability struct {
 	Lower95      *float64 `json:"lower95"`
 }
 
+// Throughput is what a provider showed in one flavour.
+type Throughput struct {
+	Flavour  challenges.Flavour `json:"flavour"`
+	Ops      *uint64            `json:"ops"`       // lower bound, ops/s; null without a figure
+	ClaimOps uint64             `json:"claim_ops"` // ops/s
+}
+
 // Provider is what is known of a provider: GET /v1/providers/ID.
 type Provider struct {
 	ID            challenges.NodeID   `json:"id"`
 	Level         evidence.Level      `json:"level"`
-	Score         float64             `json:"score"`       // 0 to 1
-	Provisional   bool                `json:"provisional"` // the score's rule is
-	ThroughputOps *uint64             `json:"throughput_ops"`
-	ClaimOps      uint64              `json:"claim_ops"`
+	Score         float64             `json:"score"`          // 0 to 1
+	Provisional   bool                `json:"provisional"`    // the score's rule is
+	ThroughputOps *uint64             `json:"throughput_ops"` // flavour int8
+	ClaimOps      uint64              `json:"claim_ops"`      // flavour int8
+	Throughput    []Throughput        `json:"throughput"`     // of every flavour that was asked for
 	Availability  Availability        `json:"availability"`
 	Outcomes      Outcomes            `json:"outcomes"`
 	ByKind        map[string]Outcomes `json:"by_kind"`
@@ -69,9 +95,13 @@ func Describe(s *reputation.Standing, p *committee.Params) Provider {
 	a := reputation.Available(s, p)
 	d := Provider{
 		ID: s.Provider, Level: reputation.LevelOf(s), Score: reputation.Score(s, p), Provisional: true,
-		ThroughputOps: reputation.Throughput(s), ClaimOps: s.Claim,
+		ThroughputOps: reputation.Throughput(s, challenges.Int8), ClaimOps: reputation.Claim(s, challenges.Int8),
+		Throughput:   []Throughput{},
 		Availability: Availability(a), Outcomes: outcomes(s, ""), ByKind: make(map[string]Outcomes),
 		Flags: reputation.Flags(s, p), Proofs: append([]challenges.Hash{}, s.Proofs...), Epochs: s.Next,
+	}
+	for _, r := range s.Rates {
+		d.Throughput = append(d.Throughput, Throughput{r.Flavour, reputation.Throughput(s, r.Flavour), r.Claim})
 	}
 	for _, k := range challenges.Kinds() {
 		d.ByKind[string(k)] = outcomes(s, k)

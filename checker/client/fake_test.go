@@ -135,7 +135,7 @@ func saw(provider ed25519.PrivateKey, slices string, items ...report.Item) repor
 }
 
 func item(n byte, o challenges.Outcome) report.Item {
-	it := report.Item{Challenge: challenges.Hash{n}, Kind: challenges.Matmul, Device: device, Outcome: o, Claim: claim}
+	it := report.Item{Challenge: challenges.Hash{n}, Kind: challenges.Matmul, Device: device, Profile: small, Outcome: o, Claim: claim}
 	if o == challenges.Pass {
 		it.OpsLower = claim
 	}

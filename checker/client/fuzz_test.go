@@ -17,6 +17,9 @@ func FuzzVerify(f *testing.F) {
 	for _, g := range []game{
 		{},
 		{spoil: 1},
+		{profile: smallBF16},
+		{profile: smallFP64},
+		{profile: smallFP64, spoil: 1},
 		{round: 150 * time.Millisecond},
 		{silent: true},
 		{absent: true},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/commit"
 	"github.com/assaynet/assay/checker/committee"
 )
 
@@ -37,9 +38,12 @@ func network(checkers ...ed25519.PrivateKey) *committee.Registry {
 }
 
 const (
-	claim   = 1e6    // ops/s: a round of the small profile takes 98 ms
-	device  = "gpu0" // of the provider
-	profile = 2      // four rounds of 3 x 256 x 64, one sample each
+	claim  = 1e6    // ops/s: a round of the small profiles takes 98 ms, of fp64fma's 49 ms
+	device = "gpu0" // of the provider
+	// The small profiles: four rounds, one sample each.
+	small     = 2
+	smallBF16 = 5
+	smallFP64 = 6
 )
 
 // game is one challenge and how its provider plays it, at modelled times. The
@@ -50,11 +54,13 @@ type game struct {
 	provider ed25519.PrivateKey
 	secret   byte // tells games apart
 
+	profile      uint16        // 0: the small one of int8
+	claim        uint64        // 0: claim
 	pings, pongs int           // not 0: a probe of so many, so many of them answered
 	round        time.Duration // from root to root; 0: as claimed
 	silent       bool          // no opening comes
 	absent       bool          // nothing comes
-	spoil        int32         // added to every entry
+	spoil        uint64        // added to every entry
 	refuse       string        // reason
 	abort        bool          // after the first round
 }
@@ -69,7 +75,21 @@ func (g game) defaults() game {
 	if g.provider == nil {
 		g.provider = providerKey
 	}
+	if g.profile == 0 {
+		g.profile = small
+	}
+	if g.claim == 0 {
+		g.claim = claim
+	}
 	return g
+}
+
+func (g game) kind() challenges.Kind {
+	if g.pings > 0 {
+		return challenges.Probe
+	}
+	row, _ := challenges.LookupProfile(g.defaults().profile)
+	return row.Shape.Flavour.Kind()
 }
 
 func (g game) challenge() (challenges.Envelope, challenges.Secret) {
@@ -79,9 +99,9 @@ func (g game) challenge() (challenges.Envelope, challenges.Secret) {
 		Kind: challenges.Probe, Deadline: challenges.ProbeDeadline, Params: challenges.Marshal(&challenges.ProbeParams{Pings: uint8(g.pings)}),
 	}
 	if g.pings == 0 {
-		row, _ := challenges.LookupMatmul(profile)
-		p := challenges.MatmulParams{Profile: profile, Window: 1, Claim: claim, RTT: time.Millisecond}
-		c.Kind, c.Device, c.Deadline, c.Params = challenges.Matmul, device, row.Deadline(claim, p.RTT), challenges.Marshal(&p)
+		row, _ := challenges.LookupProfile(g.profile)
+		p := challenges.ComputeParams{Profile: g.profile, Window: 1, Claim: g.claim, RTT: time.Millisecond}
+		c.Kind, c.Device, c.Deadline, c.Params = g.kind(), device, row.Deadline(g.claim, p.RTT), challenges.Marshal(&p)
 	}
 	return challenges.Seal(c.Network, challenges.KindChallenge, challenges.Marshal(&c), g.checker), secret
 }
@@ -99,7 +119,7 @@ func (g game) play(t testing.TB) challenges.Transcript {
 	if d.feed(s.Start()); g.pings > 0 {
 		d.probe()
 	} else {
-		d.matmul()
+		d.compute()
 	}
 	if !d.done {
 		d.now = max(d.now, s.Challenge().Deadline)
@@ -171,11 +191,11 @@ func (d *drive) probe() {
 	}
 }
 
-func (d *drive) matmul() {
+func (d *drive) compute() {
 	control, bulk := d.signer(challenges.StreamControl), d.signer(challenges.StreamBulk)
-	row, _ := challenges.LookupMatmul(profile)
+	row, _ := challenges.LookupProfile(d.profile)
 	if d.round == 0 {
-		d.round = row.Expected(claim) / time.Duration(row.Rounds)
+		d.round = row.Expected(d.claim) / time.Duration(row.Rounds)
 	}
 	switch {
 	case d.absent:
@@ -199,7 +219,7 @@ func (d *drive) matmul() {
 			}
 			key = challenges.NextKey(key, core.Roots[r-1], old)
 		}
-		tree := challenges.NewTree(challenges.AppendEntries(nil, d.product(row.Shape, key)))
+		tree := commit.New(d.matrix(row.Shape, key), row.Shape.Width())
 		core.Roots = append(core.Roots, tree.Root())
 		d.step(challenges.Event{Frame: control.Sign(challenges.NewRoot(r, tree.Root(), key, d.now))})
 		request := d.out[len(d.out)-1]
@@ -219,11 +239,15 @@ func (d *drive) matmul() {
 	d.step(challenges.Event{Frame: control.Sign(challenges.NewResult(core))})
 }
 
-func (d *drive) product(s challenges.Shape, key challenges.Hash) []int32 {
-	row, col := make([]byte, s.K), make([]byte, s.K)
-	c := make([]int32, s.Entries())
-	for i := range c {
-		c[i] = s.Entry(&key, uint32(i), row, col) + d.spoil
+func (d *drive) matrix(s challenges.Shape, key challenges.Hash) []byte {
+	at, values := make([]uint32, s.Entries()), make([]uint64, s.Entries())
+	for i := range at {
+		at[i] = uint32(i)
+	}
+	s.Values(&key, at, values)
+	c := make([]byte, s.Bytes())
+	for i, v := range values {
+		s.PutValue(c[i*s.Width():], v+d.spoil)
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -43,6 +44,7 @@ func TestCollectorProves(t *testing.T) {
 		want challenges.Outcome
 	}{
 		{"wrong", game{spoil: 1}.file(t), challenges.Wrong},
+		{"wrong, but another kind", game{profile: smallFP64, spoil: 1}.file(t), challenges.Unknown},
 		{"wrong, but another member's challenge", game{spoil: 1, checker: keyB}.file(t), challenges.Unknown},
 		{"no transcript", nil, challenges.Unknown},
 		{"replays as pass", game{}.file(t), challenges.Unknown},
@@ -97,6 +99,22 @@ func TestCollectorProves(t *testing.T) {
 			update(t, col)
 			if p := only(t, col); p.Outcomes.Wrong != 0 || len(p.Proofs) != 0 {
 				t.Errorf("%+v, proofs %v", p.Outcomes, p.Proofs)
+			}
+		})
+	}
+	for _, profile := range []uint16{smallBF16, smallFP64} {
+		g := game{profile: profile, spoil: 1}
+		t.Run(fmt.Sprint("a proof of kind ", g.kind(), ", profile ", profile), func(t *testing.T) {
+			a := newFakeChecker(t, keyA)
+			file := g.file(t)
+			it := item(1, challenges.Wrong)
+			it.Kind, it.Profile = g.kind(), profile
+			it.Transcript, it.Challenge = a.keep(t, file), challengeOf(t, file)
+			a.seal(r, 0, saw(providerKey, "u", it))
+			col := NewCollector(r, clientsOf(a))
+			update(t, col)
+			if p := only(t, col); p.GPU() != (Outcomes{Wrong: 1}) || !slices.Equal(p.Proofs, []challenges.Hash{it.Transcript}) {
+				t.Errorf("%+v, proofs %v", p.GPU(), p.Proofs)
 			}
 		})
 	}

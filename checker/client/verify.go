@@ -107,12 +107,12 @@ func belongs(env challenges.Envelope, c challenges.Challenge, r *committee.Regis
 	if r.Index(env.Signer) < 0 {
 		return breach(challenges.ClauseParties, "signer %v is no checker of network %q", env.Signer, r.Name)
 	}
-	if c.Kind == challenges.Matmul && !r.Simulated {
-		p, err := c.MatmulParams()
+	if c.Kind != challenges.Probe && !r.Simulated {
+		p, err := c.ComputeParams()
 		if err != nil {
 			return err
 		}
-		if row, err := challenges.LookupMatmul(p.Profile); err != nil || row.Simulated {
+		if row, err := challenges.LookupProfile(p.Profile); err != nil || row.Simulated {
 			return breach(challenges.ClauseProfile, "profile %d is for simulated networks only", p.Profile)
 		}
 	}

@@ -46,14 +46,14 @@ func TestVerifyOutcomes(t *testing.T) {
 			game{},
 			`{"kind":"matmul","ok":true,"recorded":"pass","outcome":"pass","clause":null,` + shown +
 				`,"ops_lower":1000000,"miss":0.96059601,"testimony":[{"name":"elapsed_s","value":0.393216},{"name":"ops_lower","value":1000000},{"name":"ops_best_interval","value":666666}]` +
-				`,"reasons":[{"code":"pass","detail":"4 sampled values equal the exact product"}]}`,
+				`,"reasons":[{"code":"pass","detail":"4 sampled values equal the exact result"}]}`,
 		},
 		{
 			"wrong",
 			game{spoil: 1},
 			`{"kind":"matmul","ok":true,"recorded":"wrong","outcome":"wrong","clause":null,` + refuted +
 				`,"ops_lower":null,"miss":null,"testimony":[{"name":"elapsed_s","value":0.098304}]` +
-				`,"reasons":[{"code":"M6","detail":"the provider signed a root, and an opening of it holds a value that is not the product"}]}`,
+				`,"reasons":[{"code":"M6","detail":"the provider signed a root, and an opening of it holds a value that is not the exact result"}]}`,
 		},
 		{
 			"late",
@@ -89,6 +89,34 @@ func TestVerifyOutcomes(t *testing.T) {
 			`{"kind":"matmul","ok":true,"recorded":"unknown","outcome":"unknown","clause":null,` + noClaims +
 				`,"ops_lower":null,"miss":null,"testimony":[{"name":"elapsed_s","value":0.098304}]` +
 				`,"reasons":[{"code":"S7","detail":"nothing can be said: the checker's own fault, or a simulated device's overrun"}]}`,
+		},
+		{
+			"fma pass",
+			game{profile: smallFP64},
+			`{"kind":"fma","ok":true,"recorded":"pass","outcome":"pass","clause":null,` + shown +
+				`,"ops_lower":1000000,"miss":0.96059601,"testimony":[{"name":"elapsed_s","value":0.196608},{"name":"ops_lower","value":1000000},{"name":"ops_best_interval","value":666666}]` +
+				`,"reasons":[{"code":"pass","detail":"4 sampled values equal the exact result"}]}`,
+		},
+		{
+			"fma wrong",
+			game{profile: smallFP64, spoil: 1},
+			`{"kind":"fma","ok":true,"recorded":"wrong","outcome":"wrong","clause":null,` + refuted +
+				`,"ops_lower":null,"miss":null,"testimony":[{"name":"elapsed_s","value":0.049152}]` +
+				`,"reasons":[{"code":"M6","detail":"the provider signed a root, and an opening of it holds a value that is not the exact result"}]}`,
+		},
+		{
+			"fma refused",
+			game{profile: smallFP64, refuse: challenges.ReasonUnsupported},
+			`{"kind":"fma","ok":true,"recorded":"refused","outcome":"refused","clause":null,` + noClaims +
+				`,"ops_lower":null,"miss":null,"testimony":[{"name":"elapsed_s","value":0.001}]` +
+				`,"reasons":[{"code":"S6","detail":"the provider signed a refusal"}]}`,
+		},
+		{
+			"bf16 pass",
+			game{profile: smallBF16},
+			`{"kind":"matmul","ok":true,"recorded":"pass","outcome":"pass","clause":null,` + shown +
+				`,"ops_lower":1000000,"miss":0.96059601,"testimony":[{"name":"elapsed_s","value":0.393216},{"name":"ops_lower","value":1000000},{"name":"ops_best_interval","value":666666}]` +
+				`,"reasons":[{"code":"pass","detail":"4 sampled values equal the exact result"}]}`,
 		},
 		{
 			"probe pass",
@@ -161,10 +189,15 @@ func TestVerifyBelongs(t *testing.T) {
 		{"other registry, probe", game{pings: 1, pongs: 1}, other, challenges.ClauseNetwork},
 		{"signer is no member", game{checker: strangerKey}, network(), challenges.ClauseParties},
 		{"simulated profile in a real network", game{registry: real}, real, challenges.ClauseProfile},
+		{"simulated profile of bf16 in a real network", game{registry: real, profile: smallBF16}, real, challenges.ClauseProfile},
+		{"simulated profile of fp64fma in a real network", game{registry: real, profile: smallFP64}, real, challenges.ClauseProfile},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, doc := mustVerify(t, c.game.file(t), c.registry)
 			wantBroken(t, f, c.clause)
+			if kind := c.game.kind(); *f.Kind != kind {
+				t.Errorf("kind %q, want %q", *f.Kind, kind)
+			}
 			want := fmt.Sprintf(`{"kind":%q,"ok":false,"recorded":"pass","outcome":null,"clause":%q,"claims":null,"ops_lower":null,`+
 				`"miss":null,"testimony":[],"reasons":[{"code":%q,"detail":"`, *f.Kind, c.clause, c.clause)
 			if !strings.HasPrefix(doc, want) {
@@ -178,6 +211,13 @@ func TestVerifyBelongs(t *testing.T) {
 				t.Errorf("without a registry: %v", f.Reasons)
 			}
 		})
+	}
+	// The profiles of real devices are what a real network is for.
+	for _, g := range []game{{profile: 1100, claim: 5e12}, {profile: 2200, claim: 1e12}, {profile: 3105, claim: 1e12}} {
+		g.registry, g.refuse = real, challenges.ReasonBusy
+		if f, _ := mustVerify(t, g.file(t), real); !f.OK || *f.Outcome != challenges.Refused {
+			t.Errorf("profile %d in a real network: %v", g.profile, f.Reasons)
+		}
 	}
 	// A probe has no profile: a real network may send it.
 	if f, _ := mustVerify(t, game{registry: real, pings: 1, pongs: 1}.file(t), real); !f.OK {

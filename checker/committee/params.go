@@ -17,12 +17,12 @@ import (
 // Params holds every duration and threshold that is not part of a profile row.
 // The devnet scales them. Times are in nanoseconds.
 type Params struct {
-	_          struct{}      `cbor:",toarray"`
-	Epoch      time.Duration // length of an epoch
-	ProbeEvery time.Duration // one probe of each provider by each checker in every such slice
-	Pings      uint8         // pings a probe
-	Profile    uint16        // matmul profile for simulated devices
-	MinSlot    time.Duration // a device's slot for one checker is at least so long
+	_          struct{}           `cbor:",toarray"`
+	Epoch      time.Duration      // length of an epoch
+	ProbeEvery time.Duration      // one probe of each provider by each checker in every such slice
+	Pings      uint8              // pings a probe
+	Purpose    challenges.Purpose // of the profiles that GPU challenges take; capacity where it does not fit
+	MinSlot    time.Duration      // a device's slot for one checker is at least so long, and bounds a challenge's device time
 
 	// Below-claim (provisional): so many figures of so many checkers, with a median
 	// under so many percent of the claim.
@@ -43,7 +43,7 @@ type Params struct {
 // Standard is the parameters of a production network.
 func Standard() Params {
 	return Params{
-		Epoch: 10 * time.Minute, ProbeEvery: 30 * time.Second, Pings: 5, Profile: 1, MinSlot: 30 * time.Second,
+		Epoch: 10 * time.Minute, ProbeEvery: 30 * time.Second, Pings: 5, Purpose: challenges.Spot, MinSlot: 30 * time.Second,
 		BelowFigures: 6, BelowCheckers: 2, BelowPercent: 92, RefusalPermille: 50,
 		RepairPrior: 240 * time.Minute, DispersionPermille: 1500,
 		EpisodeGap: 6 * time.Hour, LowerFrom: 30 * 24 * time.Hour,
@@ -61,6 +61,7 @@ func Devnet() Params {
 	p.LowerFrom /= scale
 	p.ProbeEvery = 500 * time.Millisecond
 	p.Pings = 2
+	p.Purpose = challenges.Devnet
 	p.MinSlot = 1200 * time.Millisecond
 	return p
 }
@@ -83,8 +84,10 @@ func (p *Params) Check() error {
 	case p.RepairPrior <= 0 || p.DispersionPermille < 1500 || p.EpisodeGap <= 0 || p.LowerFrom <= 0:
 		return errors.New("availability bound: out of range")
 	}
-	_, err := challenges.LookupMatmul(p.Profile)
-	return err
+	if p.Purpose != challenges.Devnet && p.Purpose != challenges.Spot && p.Purpose != challenges.Capacity {
+		return fmt.Errorf("purpose %q: want devnet, spot or capacity", p.Purpose)
+	}
+	return nil
 }
 
 // Slices is how many probe slices an epoch has.

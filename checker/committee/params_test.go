@@ -3,6 +3,8 @@ package committee
 import (
 	"testing"
 	"time"
+
+	"github.com/assaynet/assay/challenges"
 )
 
 func TestParamsOfBothNetworksAreValid(t *testing.T) {
@@ -21,7 +23,7 @@ func TestParamsOfBothNetworksAreValid(t *testing.T) {
 func TestDevnetScalesDurationsOnly(t *testing.T) {
 	s, d := Standard(), Devnet()
 	if s.BelowFigures != d.BelowFigures || s.BelowCheckers != d.BelowCheckers || s.BelowPercent != d.BelowPercent ||
-		s.RefusalPermille != d.RefusalPermille || s.DispersionPermille != d.DispersionPermille || s.Profile != d.Profile {
+		s.RefusalPermille != d.RefusalPermille || s.DispersionPermille != d.DispersionPermille {
 		t.Errorf("thresholds differ: %+v and %+v", s, d)
 	}
 	for name, pair := range map[string][2]time.Duration{
@@ -65,7 +67,13 @@ func TestParamsCheck(t *testing.T) {
 		{"one ping", func(p *Params) { p.Pings = 1 }, true},
 		{"eight pings", func(p *Params) { p.Pings = 8 }, true},
 		{"nine pings", func(p *Params) { p.Pings = 9 }, false},
-		{"unknown profile", func(p *Params) { p.Profile = 999 }, false},
+		{"purpose spot", func(p *Params) { p.Purpose = challenges.Spot }, true},
+		{"purpose capacity", func(p *Params) { p.Purpose = challenges.Capacity }, true},
+		{"purpose devnet", func(p *Params) { p.Purpose = challenges.Devnet }, true},
+		{"purpose of vectors", func(p *Params) { p.Purpose = challenges.Vector }, false},
+		{"purpose of pulses", func(p *Params) { p.Purpose = challenges.Pulse }, false},
+		{"no purpose", func(p *Params) { p.Purpose = "" }, false},
+		{"unknown purpose", func(p *Params) { p.Purpose = "Spot" }, false},
 		{"no figures", func(p *Params) { p.BelowFigures = 0 }, false},
 		{"no checkers for figures", func(p *Params) { p.BelowCheckers = 0 }, false},
 		{"below 0 %", func(p *Params) { p.BelowPercent = 0 }, false},

@@ -22,7 +22,7 @@ type Assignment struct {
 	At       time.Duration // after the start of the epoch
 	Provider challenges.NodeID
 	Device   string
-	Kind     challenges.Kind
+	Turn     uint64 // rises by one each epoch: flavours take turns by it
 	Seq      uint32
 }
 
@@ -49,7 +49,7 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 		stagger := time.Duration(turn>>32%8) * (length / 40)
 		out = append(out, Assignment{
 			Epoch: epoch, At: time.Duration(slot)*length + stagger,
-			Provider: t.Provider, Device: t.Device, Kind: challenges.Matmul,
+			Provider: t.Provider, Device: t.Device, Turn: turn%1024 + epoch,
 		})
 	}
 	slices.SortFunc(out, func(a, b Assignment) int {

@@ -35,7 +35,7 @@ func TestPlanKeepsCheckersApart(t *testing.T) {
 				for _, m := range r.Checkers {
 					for _, a := range Plan(r, m.ID, epoch, targets) {
 						tg := Target{a.Provider, a.Device}
-						if a.Epoch != epoch || a.Kind != challenges.Matmul || a.At < 0 || a.At >= params.Epoch {
+						if a.Epoch != epoch || a.At < 0 || a.At >= params.Epoch {
 							t.Fatalf("%d checkers, epoch %d: %+v", n, epoch, a)
 						}
 						count[tg]++
@@ -80,6 +80,39 @@ func TestPlanGivesEveryCheckerEveryDevice(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Flavours take turns by the turn, so it must rise by one each epoch, and be the
+// same for all checkers: they measure the same thing in the same epoch. Devices
+// start apart from each other.
+func TestPlanTurns(t *testing.T) {
+	r := testRegistry(3, Standard())
+	targets := testTargets(12)
+	first := make(map[Target]uint64)
+	for epoch := range uint64(7) {
+		for _, m := range r.Checkers {
+			plan := Plan(r, m.ID, epoch, targets)
+			if len(plan) != len(targets) {
+				t.Fatalf("epoch %d: %d challenges of %d devices", epoch, len(plan), len(targets))
+			}
+			for _, a := range plan {
+				tg := Target{a.Provider, a.Device}
+				if _, ok := first[tg]; !ok {
+					first[tg] = a.Turn
+				}
+				if want := first[tg] + epoch; a.Turn != want {
+					t.Errorf("epoch %d: %s has turn %d, want %d", epoch, a.Device, a.Turn, want)
+				}
+			}
+		}
+	}
+	begin := make(map[uint64]bool)
+	for _, turn := range first {
+		begin[turn%uint64(len(challenges.Flavours()))] = true
+	}
+	if len(begin) != len(challenges.Flavours()) {
+		t.Errorf("%d devices begin with %d flavours", len(targets), len(begin))
 	}
 }
 

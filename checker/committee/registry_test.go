@@ -112,10 +112,13 @@ func TestRegistryHashCoversEveryField(t *testing.T) {
 		}
 		r := testRegistry(3, Standard())
 		f := reflect.ValueOf(&r.Params).Elem().Field(i)
-		if f.CanInt() {
+		switch {
+		case f.CanInt():
 			f.SetInt(f.Int() + 1)
-		} else {
+		case f.CanUint():
 			f.SetUint(f.Uint() + 1)
+		default:
+			f.SetString(f.String() + "x")
 		}
 		if r.Hash() == base {
 			t.Errorf("parameter %s changed, hash did not", p.Field(i).Name)

@@ -79,7 +79,7 @@ func Assess(t challenges.Transcript, c challenges.Challenge) (Assessment, error)
 	}
 	a.testify(t, v)
 	a.reason(v, c)
-	if c.Kind != challenges.Matmul {
+	if c.Kind == challenges.Probe {
 		return a, nil
 	}
 	switch v.Outcome {
@@ -117,12 +117,12 @@ func (a *Assessment) reason(v challenges.Verdict, c challenges.Challenge) {
 	var detail string
 	switch v.Outcome {
 	case challenges.Pass:
-		detail = fmt.Sprintf("%d sampled values equal the exact product", v.Samples)
+		detail = fmt.Sprintf("%d sampled values equal the exact result", v.Samples)
 		if c.Kind == challenges.Probe {
 			detail = fmt.Sprintf("%d signed pongs to fresh nonces", v.Samples)
 		}
 	case challenges.Wrong:
-		detail = "the provider signed a root, and an opening of it holds a value that is not the product"
+		detail = "the provider signed a root, and an opening of it holds a value that is not the exact result"
 	case challenges.Late:
 		detail = "every value is right, but the run stayed below the claim by more than the slack"
 	case challenges.Withheld:

@@ -43,6 +43,32 @@ func TestAssess(t *testing.T) {
 			[]string{challenges.ClauseValue},
 		},
 		{
+			"pass of bf16", player{profile: smallBF16}.play, challenges.Pass, shown, miss,
+			[]string{"elapsed_s", "ops_lower", "ops_best_interval"},
+			[]string{"pass"},
+		},
+		{
+			"pass of fp64fma", player{profile: smallFP64}.play, challenges.Pass, shown, miss,
+			[]string{"elapsed_s", "ops_lower", "ops_best_interval"},
+			[]string{"pass"},
+		},
+		{
+			"wrong bf16", player{profile: smallBF16, spoil: 1}.play, challenges.Wrong, refuted, math.NaN(),
+			[]string{"elapsed_s"},
+			[]string{challenges.ClauseValue},
+		},
+		{
+			// A lane that is off in its last bit.
+			"wrong fp64fma", player{profile: smallFP64, spoil: 1}.play, challenges.Wrong, refuted, math.NaN(),
+			[]string{"elapsed_s"},
+			[]string{challenges.ClauseValue},
+		},
+		{
+			"late fp64fma", player{profile: smallFP64, round: 100 * time.Millisecond}.play, challenges.Late, unknown, math.NaN(),
+			[]string{"elapsed_s", "ops_lower", "ops_best_interval"},
+			[]string{challenges.ClauseLate},
+		},
+		{
 			"late", player{round: 200 * time.Millisecond}.play, challenges.Late, unknown, math.NaN(),
 			[]string{"elapsed_s", "ops_lower", "ops_best_interval"},
 			[]string{challenges.ClauseLate},

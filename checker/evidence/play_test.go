@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/commit"
 )
 
 var (
@@ -17,9 +18,12 @@ var (
 )
 
 const (
-	claim   = 1e6    // ops/s: a round of the small profile takes 98 ms
-	device  = "gpu0" // of the provider
-	profile = 2      // four rounds of 3 x 256 x 64, one sample each
+	claim  = 1e6    // ops/s: a round of the small profile takes 98 ms
+	device = "gpu0" // of the provider
+	// The small profiles: four rounds, one sample each.
+	small     = 2
+	smallBF16 = 5
+	smallFP64 = 6
 )
 
 func seal(c challenges.Challenge) challenges.Envelope {
@@ -27,22 +31,24 @@ func seal(c challenges.Challenge) challenges.Envelope {
 	return challenges.Seal(network, challenges.KindChallenge, challenges.Marshal(&c), checkerKey)
 }
 
-func matmul(rtt time.Duration) challenges.Envelope {
-	p := challenges.MatmulParams{Profile: profile, Window: 1, Claim: claim, RTT: rtt}
-	row, _ := challenges.LookupMatmul(profile)
+func compute(profile uint16, rtt time.Duration) challenges.Envelope {
+	p := challenges.ComputeParams{Profile: profile, Window: 1, Claim: claim, RTT: rtt}
+	row, _ := challenges.LookupProfile(profile)
 	return seal(challenges.Challenge{
-		Device: device, Kind: challenges.Matmul, Params: challenges.Marshal(&p), Deadline: row.Deadline(claim, p.RTT),
+		Device: device, Kind: row.Shape.Flavour.Kind(), Params: challenges.Marshal(&p), Deadline: row.Deadline(claim, p.RTT),
 	})
 }
 
 // player is a provider that the session's driver asks: it has the frames of a
 // round ready, and its fields make it misbehave.
 type player struct {
+	profile uint16 // 0: the small one of int8
+
 	round  time.Duration // from root to root; 0: as claimed
 	lag    time.Duration // signed clock less the true time
 	stop   int           // rounds that it plays; 0: all
 	silent int           // first round without an opening; 0: none
-	spoil  int32         // added to every entry
+	spoil  uint64        // added to every entry
 	refuse string        // reason
 	abort  bool
 	far    bool             // the run is shorter than the round trips that a figure needs
@@ -56,12 +62,15 @@ func (p player) play(t *testing.T) *challenges.Session {
 	if p.far {
 		rtt = 50 * time.Millisecond
 	}
-	e := matmul(rtt)
+	if p.profile == 0 {
+		p.profile = small
+	}
+	e := compute(p.profile, rtt)
 	s, err := challenges.NewSession(e, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	row, _ := challenges.LookupMatmul(profile)
+	row, _ := challenges.LookupProfile(p.profile)
 	if p.round == 0 {
 		p.round = row.Expected(claim) / time.Duration(row.Rounds)
 	}
@@ -94,7 +103,7 @@ func (p player) play(t *testing.T) *challenges.Session {
 			}
 			key = challenges.NextKey(keys[r-1], core.Roots[r-1], old)
 		}
-		tree := challenges.NewTree(challenges.AppendEntries(nil, p.product(row.Shape, key)))
+		tree := commit.New(p.matrix(row.Shape, key), row.Shape.Width())
 		keys, core.Roots = append(keys, key), append(core.Roots, tree.Root())
 		for _, o := range feed(challenges.Event{Frame: control.Sign(challenges.NewRoot(r, tree.Root(), key, now-p.lag))}) {
 			feed(challenges.Event{Stream: o.Stream, Out: true, Frame: o.Frame})
@@ -130,11 +139,15 @@ func (p player) play(t *testing.T) *challenges.Session {
 	return s
 }
 
-func (p player) product(s challenges.Shape, key challenges.Hash) []int32 {
-	row, col := make([]byte, s.K), make([]byte, s.K)
-	c := make([]int32, s.Entries())
-	for i := range c {
-		c[i] = s.Entry(&key, uint32(i), row, col) + p.spoil
+func (p player) matrix(s challenges.Shape, key challenges.Hash) []byte {
+	at, values := make([]uint32, s.Entries()), make([]uint64, s.Entries())
+	for i := range at {
+		at[i] = uint32(i)
+	}
+	s.Values(&key, at, values)
+	c := make([]byte, s.Bytes())
+	for i, v := range values {
+		s.PutValue(c[i*s.Width():], v+p.spoil)
 	}
 	return c
 }

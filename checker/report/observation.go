@@ -24,11 +24,18 @@ type Item struct {
 	Challenge  challenges.Hash
 	Kind       challenges.Kind
 	Device     string
+	Profile    uint16 // row of the profile table
 	Outcome    challenges.Outcome
 	Reason     string          // of a refusal
 	OpsLower   uint64          // lower bound, ops/s; 0: no figure
 	Claim      uint64          // ops/s, from the provider's offer
 	Transcript challenges.Hash // object id of the sealed transcript
+}
+
+// Flavour is what the item measured.
+func (i Item) Flavour() challenges.Flavour {
+	row, _ := challenges.LookupProfile(i.Profile)
+	return row.Shape.Flavour
 }
 
 // Neutral reports a refusal that is no fault of the provider's: rented,
@@ -69,6 +76,9 @@ func (o *Observation) Check() error {
 		// Probes stand in the slices. A kind that nobody knows would grow standings.
 		if it.Kind == challenges.Probe || !slices.Contains(challenges.Kinds(), it.Kind) {
 			return fmt.Errorf("item %d: kind %q", i, it.Kind)
+		}
+		if row, err := challenges.LookupProfile(it.Profile); err != nil || row.Shape.Flavour.Kind() != it.Kind {
+			return fmt.Errorf("item %d: profile %d in kind %q", i, it.Profile, it.Kind)
 		}
 		if !it.Outcome.Valid() || len(it.Device) > 64 || len(it.Reason) > 16 {
 			return fmt.Errorf("item %d: out of range", i)

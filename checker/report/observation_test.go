@@ -26,8 +26,8 @@ func testObservation() Observation {
 		Epoch: 7, Provider: provider, Simulated: true, RTT: 3 * time.Millisecond,
 		Slices: []byte{0, byte(challenges.Pass), byte(challenges.Unreachable), byte(challenges.Unknown)},
 		Items: []Item{
-			{Challenge: challenges.Hash{1}, Kind: challenges.Matmul, Device: "gpu0", Outcome: challenges.Pass, OpsLower: 90, Claim: 95, Transcript: challenges.Hash{9}},
-			{Challenge: challenges.Hash{2}, Kind: challenges.Matmul, Device: "gpu1", Outcome: challenges.Refused, Reason: challenges.ReasonBusy},
+			{Challenge: challenges.Hash{1}, Kind: challenges.Matmul, Device: "gpu0", Profile: 1, Outcome: challenges.Pass, OpsLower: 90, Claim: 95, Transcript: challenges.Hash{9}},
+			{Challenge: challenges.Hash{2}, Kind: challenges.FMA, Device: "gpu1", Profile: 4, Outcome: challenges.Refused, Reason: challenges.ReasonBusy},
 		},
 	}
 }
@@ -36,7 +36,7 @@ func TestObservationCheck(t *testing.T) {
 	manyItems := func(n int) []Item {
 		items := make([]Item, n)
 		for i := range items {
-			items[i] = Item{Challenge: challenges.Hash{byte(i >> 8), byte(i)}, Kind: challenges.Matmul, Outcome: challenges.Pass}
+			items[i] = Item{Challenge: challenges.Hash{byte(i >> 8), byte(i)}, Kind: challenges.Matmul, Profile: 1, Outcome: challenges.Pass}
 		}
 		return items
 	}
@@ -61,6 +61,15 @@ func TestObservationCheck(t *testing.T) {
 		{"item beyond the outcomes", func(o *Observation) { o.Items[1].Outcome = 8 }, false},
 		{"unknown kind", func(o *Observation) { o.Items[1].Kind = "video" }, false},
 		{"a probe as an item", func(o *Observation) { o.Items[1].Kind = challenges.Probe }, false},
+		{"profile of no table", func(o *Observation) { o.Items[0].Profile = 999 }, false},
+		{"no profile", func(o *Observation) { o.Items[0].Profile = 0 }, false},
+		{"matmul of a profile of kind fma", func(o *Observation) { o.Items[0].Profile = 4 }, false},
+		{"fma of a profile of kind matmul", func(o *Observation) { o.Items[1].Profile = 1 }, false},
+		{"fma of a bf16 profile", func(o *Observation) { o.Items[1].Profile = 3 }, false},
+		{"matmul of a bf16 profile", func(o *Observation) { o.Items[0].Profile = 3 }, true},
+		{"a real device's profiles", func(o *Observation) { o.Items[0].Profile, o.Items[1].Profile = 2210, 3105 }, true},
+		{"a real device's profile of another kind", func(o *Observation) { o.Items[0].Profile = 3105 }, false},
+		{"kind of another profile", func(o *Observation) { o.Items[1].Kind = challenges.Matmul }, false},
 		{"device too long", func(o *Observation) { o.Items[1].Device = strings.Repeat("d", 65) }, false},
 		{"reason too long", func(o *Observation) { o.Items[1].Reason = strings.Repeat("r", 17) }, false},
 	}
@@ -133,6 +142,17 @@ func TestItemNeutral(t *testing.T) {
 	}
 }
 
+// An item's flavour is its profile's.
+func TestItemFlavour(t *testing.T) {
+	for profile, want := range map[uint16]challenges.Flavour{
+		1: challenges.Int8, 3: challenges.BF16, 4: challenges.FP64, 8: challenges.Int8, 2210: challenges.BF16, 3105: challenges.FP64,
+	} {
+		if got := (Item{Profile: profile}).Flavour(); got != want {
+			t.Errorf("profile %d: flavour %v, want %v", profile, got, want)
+		}
+	}
+}
+
 // drawObservation makes any observation that Check accepts.
 func drawObservation(t *rapid.T) Observation {
 	o := Observation{
@@ -142,9 +162,11 @@ func drawObservation(t *rapid.T) Observation {
 	o.Slices = rapid.SliceOfN(rapid.ByteRange(0, byte(challenges.Unknown)), 0, 40).Draw(t, "slices")
 	o.Items = []Item{}
 	for i := range rapid.IntRange(0, 5).Draw(t, "items") {
+		row := rapid.SampledFrom(challenges.Profiles()).Draw(t, "profile")
 		o.Items = append(o.Items, Item{
 			Challenge: challenges.Hash{byte(i), rapid.Byte().Draw(t, "challenge")},
-			Kind:      challenges.Matmul,
+			Kind:      row.Shape.Flavour.Kind(),
+			Profile:   row.Number,
 			Device:    rapid.StringMatching(`[ -~]{0,64}`).Draw(t, "device"),
 			Outcome:   rapid.SampledFrom(challenges.Outcomes()).Draw(t, "outcome"),
 			Reason:    rapid.StringMatching(`[a-z-]{0,16}`).Draw(t, "reason"),
@@ -190,6 +212,9 @@ func FuzzObservation(f *testing.F) {
 		}
 		for _, it := range o.Items {
 			_ = it.Neutral()
+			if it.Flavour().Kind() != it.Kind {
+				t.Fatalf("read an item of kind %q and flavour %v", it.Kind, it.Flavour())
+			}
 		}
 	})
 }

@@ -18,6 +18,7 @@ type Begun struct {
 	Provider  challenges.NodeID
 	Device    string
 	At        int64 // Unix time, ns
+	Profile   uint16
 	Claim     uint64
 	Challenge []byte // envelope
 	Secret    challenges.Secret

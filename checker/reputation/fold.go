@@ -34,8 +34,17 @@ type Figure struct {
 	_       struct{} `cbor:",toarray"`
 	Epoch   uint64
 	Checker challenges.NodeID
+	Flavour challenges.Flavour
 	Ops     uint64 // lower bound, ops/s
 	Claim   uint64 // ops/s
+}
+
+// Rate is the throughput of one flavour.
+type Rate struct {
+	_       struct{} `cbor:",toarray"`
+	Flavour challenges.Flavour
+	Best    uint64 // largest lower bound, ops/s; 0: none yet
+	Claim   uint64 // latest claim, ops/s
 }
 
 // Standing is everything that is remembered of a provider. The zero value is a
@@ -49,8 +58,7 @@ type Standing struct {
 	Neutral   uint64      // refusals that count for nothing
 	Checkers  []CheckerRate
 	Figures   []Figure
-	Best      uint64 // largest full-chain lower bound, ops/s
-	Claim     uint64 // latest claim, ops/s
+	Rates     []Rate // ascending by flavour
 	Proofs    []challenges.Hash
 
 	Slices    uint64 // probe instants seen
@@ -99,6 +107,7 @@ func (s *Standing) clone() Standing {
 	c.Kinds = slices.Clone(s.Kinds)
 	c.Checkers = slices.Clone(s.Checkers)
 	c.Figures = slices.Clone(s.Figures)
+	c.Rates = slices.Clone(s.Rates)
 	c.Proofs = slices.Clone(s.Proofs)
 	return c
 }
@@ -122,12 +131,13 @@ func (s *Standing) observer(epoch uint64, o Observer) {
 		if it.Kind != challenges.Probe && it.Neutral() {
 			s.Neutral++
 		}
+		rate := s.rate(it.Flavour())
 		if it.Claim > 0 {
-			s.Claim = it.Claim
+			rate.Claim = it.Claim
 		}
 		if it.OpsLower > 0 {
-			s.Best = max(s.Best, it.OpsLower)
-			s.Figures = append(s.Figures, Figure{Epoch: epoch, Checker: o.Checker, Ops: it.OpsLower, Claim: it.Claim})
+			rate.Best = max(rate.Best, it.OpsLower)
+			s.Figures = append(s.Figures, Figure{Epoch: epoch, Checker: o.Checker, Flavour: rate.Flavour, Ops: it.OpsLower, Claim: it.Claim})
 			if n := len(s.Figures); n > MaxFigures {
 				s.Figures = s.Figures[n-MaxFigures:]
 			}
@@ -177,6 +187,14 @@ func (s *Standing) kind(k challenges.Kind) *KindCount {
 	return s.kind(k)
 }
 
+func (s *Standing) rate(f challenges.Flavour) *Rate {
+	i, ok := slices.BinarySearchFunc(s.Rates, f, func(r Rate, f challenges.Flavour) int { return int(r.Flavour) - int(f) })
+	if !ok {
+		s.Rates = slices.Insert(s.Rates, i, Rate{Flavour: f})
+	}
+	return &s.Rates[i]
+}
+
 func (s *Standing) checker(id challenges.NodeID) *CheckerRate {
 	i, ok := slices.BinarySearchFunc(s.Checkers, id, func(r CheckerRate, id challenges.NodeID) int { return r.Checker.Compare(id) })
 	if !ok {
@@ -187,8 +205,9 @@ func (s *Standing) checker(id challenges.NodeID) *CheckerRate {
 
 // Check bounds the fields of a standing read from a store.
 func (s *Standing) Check() error {
-	if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Kinds) > len(challenges.Kinds()) {
-		return fmt.Errorf("%d figures, %d proofs, %d kinds", len(s.Figures), len(s.Proofs), len(s.Kinds))
+	if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Kinds) > len(challenges.Kinds()) ||
+		len(s.Rates) > len(challenges.Flavours()) {
+		return fmt.Errorf("%d figures, %d proofs, %d kinds, %d rates", len(s.Figures), len(s.Proofs), len(s.Kinds), len(s.Rates))
 	}
 	return nil
 }

@@ -57,16 +57,18 @@ func TestFoldLeavesTheOldStandingAlone(t *testing.T) {
 	// Spare capacity is what an append without a copy would write into.
 	old.Figures, old.Proofs = slices.Grow(old.Figures, 8), slices.Grow(old.Proofs, 8)
 	old.Kinds, old.Checkers = slices.Grow(old.Kinds, 8), slices.Grow(old.Checkers, 8)
+	old.Rates = slices.Grow(old.Rates, 8)
 	before := challenges.Marshal(&old)
 	spare := func() []any {
 		return []any{
 			slices.Clone(old.Figures[:cap(old.Figures)]), slices.Clone(old.Proofs[:cap(old.Proofs)]),
 			slices.Clone(old.Kinds[:cap(old.Kinds)]), slices.Clone(old.Checkers[:cap(old.Checkers)]),
+			slices.Clone(old.Rates[:cap(old.Rates)]),
 		}
 	}
 	spareBefore := spare()
 	now, _ := Fold(old, Combine(r, 1, provider, []Seen{
-		saw(0, 1, "ddd", item(2, challenges.Wrong, 80, 100)), saw(2, 1, "ddd", report.Item{Kind: "else", Outcome: challenges.Late}),
+		saw(0, 1, "ddd", item(2, challenges.Wrong, 80, 100), in(challenges.FP64, item(3, challenges.Pass, 95, 100))), saw(2, 1, "ddd", report.Item{Kind: "else", Outcome: challenges.Late}),
 	}), &r.Params)
 	for i := range now.Kinds {
 		now.Kinds[i].Outcomes[1] += 1000
@@ -76,6 +78,9 @@ func TestFoldLeavesTheOldStandingAlone(t *testing.T) {
 	}
 	for i := range now.Figures {
 		now.Figures[i].Ops += 1000
+	}
+	for i := range now.Rates {
+		now.Rates[i].Best += 1000
 	}
 	for i := range now.Proofs {
 		now.Proofs[i][5] ^= 1
@@ -101,8 +106,8 @@ func TestFoldKeepsBoundedLists(t *testing.T) {
 	if len(s.Proofs) != MaxProofs || s.Proofs[0] != items[0].Transcript || s.Proofs[MaxProofs-1] != items[MaxProofs-1].Transcript {
 		t.Errorf("%d proofs %v; want the first %d", len(s.Proofs), s.Proofs, MaxProofs)
 	}
-	if s.Best != 100 || s.Claim != 1000 || s.Count(challenges.Matmul, challenges.Wrong) != 100 {
-		t.Errorf("best %d, claim %d, wrong %d", s.Best, s.Claim, s.Count(challenges.Matmul, challenges.Wrong))
+	if want := []Rate{{Flavour: challenges.Int8, Best: 100, Claim: 1000}}; !slices.Equal(s.Rates, want) || s.Count(challenges.Matmul, challenges.Wrong) != 100 {
+		t.Errorf("rates %+v, want %+v; wrong %d", s.Rates, want, s.Count(challenges.Matmul, challenges.Wrong))
 	}
 }
 
@@ -114,6 +119,18 @@ func TestStandingCheck(t *testing.T) {
 	s = Standing{Proofs: make([]challenges.Hash, MaxProofs+1)}
 	if s.Check() == nil {
 		t.Error("too many proofs pass")
+	}
+	s = Standing{Kinds: make([]KindCount, len(challenges.Kinds())+1)}
+	if s.Check() == nil {
+		t.Error("too many kinds pass")
+	}
+	s = Standing{Rates: make([]Rate, len(challenges.Flavours())+1)}
+	if s.Check() == nil {
+		t.Error("too many rates pass")
+	}
+	s = Standing{Kinds: make([]KindCount, len(challenges.Kinds())), Rates: make([]Rate, len(challenges.Flavours()))}
+	if err := s.Check(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -140,8 +157,8 @@ func TestFoldCounts(t *testing.T) {
 	if s.Neutral != 3 {
 		t.Errorf("%d neutral refusals, want 3", s.Neutral)
 	}
-	if s.Best != 90 || len(s.Figures) != 2 {
-		t.Errorf("best %d, %d figures", s.Best, len(s.Figures))
+	if len(s.Rates) != 1 || s.Rates[0].Best != 90 || len(s.Figures) != 2 {
+		t.Errorf("rates %+v, %d figures", s.Rates, len(s.Figures))
 	}
 	for _, c := range s.Checkers {
 		// Unknown is no answer and no silence; a refusal is an answer.

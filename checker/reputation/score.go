@@ -31,14 +31,24 @@ func Flags(s *Standing, p *committee.Params) []string {
 }
 
 // belowClaim is the provisional rule: enough figures, of enough checkers, with a
-// median under the given percentage of the claim that each was measured against.
+// median under the given percentage of the claim that each was measured against,
+// over all flavours or in one of them.
 func belowClaim(s *Standing, p *committee.Params) bool {
-	if len(s.Figures) < int(p.BelowFigures) {
-		return false
+	if below(s.Figures, p) {
+		return true
 	}
+	for _, f := range challenges.Flavours() {
+		if below(slices.DeleteFunc(slices.Clone(s.Figures), func(x Figure) bool { return x.Flavour != f }), p) {
+			return true
+		}
+	}
+	return false
+}
+
+func below(figures []Figure, p *committee.Params) bool {
 	var ratios []uint64 // in millionths: integers, the same on every machine
 	checkers := make(map[challenges.NodeID]bool)
-	for _, f := range s.Figures {
+	for _, f := range figures {
 		if f.Claim > 0 {
 			ratios = append(ratios, ratio(f.Ops, f.Claim))
 			checkers[f.Checker] = true
@@ -111,18 +121,31 @@ func lower95(s *Standing, judged uint64, p *committee.Params) *float64 {
 	return &v
 }
 
-// Throughput is the largest lower bound, in ops/s; nil before the first.
-func Throughput(s *Standing) *uint64 {
-	if s.Best == 0 {
-		return nil
+// Throughput is the largest lower bound of a flavour, in ops/s; nil before the
+// first.
+func Throughput(s *Standing, f challenges.Flavour) *uint64 {
+	for _, r := range s.Rates {
+		if r.Flavour == f && r.Best > 0 {
+			v := r.Best
+			return &v
+		}
 	}
-	v := s.Best
-	return &v
+	return nil
+}
+
+// Claim is the latest claim of a flavour, in ops/s; 0 before the first.
+func Claim(s *Standing, f challenges.Flavour) uint64 {
+	for _, r := range s.Rates {
+		if r.Flavour == f {
+			return r.Claim
+		}
+	}
+	return 0
 }
 
 // Score is the provisional sorting number, 0 to 1: the share of GPU challenges
-// passed, times reachability, times the share of the claim that was shown. It is
-// 0 without a pass, and 0 with a proof of wrong work. Refusals count as failures
+// passed, times reachability, times the share of the claim that was shown, in the
+// flavour where it is least. It is 0 without a pass, and 0 with a proof of wrong work. Refusals count as failures
 // beyond an allowance; neutral ones and unknown never.
 func Score(s *Standing, p *committee.Params) float64 {
 	passes := float64(s.gpu(challenges.Pass))
@@ -136,10 +159,13 @@ func Score(s *Standing, p *committee.Params) float64 {
 	// bit depend on the machine.
 	allowed := float64(float64(p.RefusalPermille) / 1000 * (passes + failures + refusals))
 	score := float64(passes / (passes + failures + max(0, refusals-allowed)) * *a.Reachability)
-	if s.Claim > 0 && s.Best > 0 {
-		score *= min(1, float64(s.Best)/float64(s.Claim))
+	least := 1.0
+	for _, r := range s.Rates {
+		if r.Claim > 0 && r.Best > 0 {
+			least = min(least, float64(r.Best)/float64(r.Claim))
+		}
 	}
-	return score
+	return score * least
 }
 
 // LevelOf is the grade of identity evidence. Simulated devices stay at L0; until

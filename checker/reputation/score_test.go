@@ -57,10 +57,18 @@ func TestFlags(t *testing.T) {
 // provider that raises its claim is not flagged for its past.
 func TestBelowClaimUsesEachFiguresOwnClaim(t *testing.T) {
 	p := committee.Standard()
-	s := Standing{Claim: 2000, Figures: figures(1000, 2, 950, 950, 950, 950, 950, 950)}
+	s := Standing{Rates: []Rate{{Claim: 2000}}, Figures: figures(1000, 2, 950, 950, 950, 950, 950, 950)}
 	if got := Flags(&s, &p); len(got) != 0 {
 		t.Errorf("flags %v", got)
 	}
+}
+
+// rates are best and claim, in pairs, a flavour each.
+func rates(bestAndClaim ...uint64) (out []Rate) {
+	for i := 0; i < len(bestAndClaim); i += 2 {
+		out = append(out, Rate{Flavour: challenges.Flavour(i / 2), Best: bestAndClaim[i], Claim: bestAndClaim[i+1]})
+	}
+	return out
 }
 
 func gpu(o map[challenges.Outcome]uint64) []KindCount {
@@ -93,9 +101,17 @@ func TestScore(t *testing.T) {
 		{"10 % refused, half of it neutral", Standing{Checkers: reached, Neutral: 6, Kinds: gpu(counts{challenges.Pass: 90, challenges.Refused: 10})}, 1},
 		{"all refusals neutral", Standing{Checkers: reached, Neutral: 50, Kinds: gpu(counts{challenges.Pass: 50, challenges.Refused: 50})}, 1},
 		{"half reached", Standing{Checkers: []CheckerRate{{Checker: testID(0), Up: 5, Total: 10}}, Kinds: gpu(counts{challenges.Pass: 9})}, 0.5},
-		{"80 % of the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Best: 80, Claim: 100}, 0.8},
-		{"twice the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Best: 200, Claim: 100}, 1},
-		{"claim without a figure", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Claim: 100}, 1},
+		{"80 % of the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 100)}, 0.8},
+		{"twice the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(200, 100)}, 1},
+		{"claim without a figure", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(0, 100)}, 1},
+		{"figure without a claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 0)}, 1},
+		{"the flavour shown least", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 100, 30, 60, 90, 100)}, 0.5},
+		{"the last flavour shown least", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 100, 0, 60, 10, 100)}, 0.1},
+		{"over the claim in one flavour, under it in another", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(900, 100, 80, 100)}, 0.8},
+		{"late in one flavour, half shown in the other", Standing{
+			Checkers: reached, Rates: rates(50, 100, 100, 100),
+			Kinds: append(gpu(counts{challenges.Pass: 5}), KindCount{Kind: challenges.FMA, Outcomes: [8]uint64{challenges.Pass: 3, challenges.Late: 2}}),
+		}, 0.4},
 		{"unknown", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Unknown: 900})}, 1},
 	}
 	for _, tt := range tests {
@@ -147,13 +163,29 @@ func TestScoreIsAShare(t *testing.T) {
 }
 
 func TestThroughputAndLevel(t *testing.T) {
-	if got := Throughput(&Standing{}); got != nil {
-		t.Errorf("throughput %d before the first figure", *got)
+	s := Standing{Rates: rates(7, 9, 0, 5)}
+	for _, tt := range []struct {
+		name       string
+		s          Standing
+		flavour    challenges.Flavour
+		ops, claim uint64
+	}{
+		{"nothing known", Standing{}, challenges.Int8, 0, 0},
+		{"shown", s, challenges.Int8, 7, 9},
+		{"not shown yet", s, challenges.BF16, 0, 5},
+		{"not asked for", s, challenges.FP64, 0, 0},
+		{"only the last flavour", Standing{Rates: []Rate{{Flavour: challenges.FP64, Best: 3, Claim: 4}}}, challenges.FP64, 3, 4},
+		{"another than the only one", Standing{Rates: []Rate{{Flavour: challenges.FP64, Best: 3, Claim: 4}}}, challenges.Int8, 0, 0},
+	} {
+		got := Throughput(&tt.s, tt.flavour)
+		if (got == nil) != (tt.ops == 0) || (got != nil && *got != tt.ops) {
+			t.Errorf("%s: throughput %v, want %d", tt.name, got, tt.ops)
+		}
+		if got := Claim(&tt.s, tt.flavour); got != tt.claim {
+			t.Errorf("%s: claim %d, want %d", tt.name, got, tt.claim)
+		}
 	}
-	if got := Throughput(&Standing{Best: 7}); got == nil || *got != 7 {
-		t.Errorf("throughput %v, want 7", got)
-	}
-	if got := LevelOf(&Standing{Best: 7}); got != 0 {
+	if got := LevelOf(&s); got != 0 {
 		t.Errorf("level %v of a simulated device", got)
 	}
 }

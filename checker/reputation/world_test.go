@@ -43,9 +43,16 @@ func saw(i int, epoch uint64, slices string, items ...report.Item) Seen {
 
 func item(n int, o challenges.Outcome, ops, claim uint64) report.Item {
 	return report.Item{
-		Challenge: challenges.Hash{byte(n >> 8), byte(n)}, Kind: challenges.Matmul, Device: "gpu0", Outcome: o,
+		Challenge: challenges.Hash{byte(n >> 8), byte(n)}, Kind: challenges.Matmul, Device: "gpu0", Profile: 1, Outcome: o,
 		OpsLower: ops, Claim: claim, Transcript: challenges.Hash{0xf0, byte(n >> 8), byte(n)},
 	}
+}
+
+// in is the item as one of another flavour.
+func in(f challenges.Flavour, it report.Item) report.Item {
+	it.Kind = f.Kind()
+	it.Profile = map[challenges.Flavour]uint16{challenges.Int8: 1, challenges.BF16: 3, challenges.FP64: 4}[f]
+	return it
 }
 
 func refusal(n int, reason string) report.Item {
@@ -69,6 +76,7 @@ func drawSeen(t *rapid.T, checkers int, epoch uint64) []Seen {
 			if it.Outcome == challenges.Refused {
 				it.Reason = rapid.SampledFrom([]string{challenges.ReasonBusy, challenges.ReasonTenant}).Draw(t, "reason")
 			}
+			it = in(rapid.SampledFrom(challenges.Flavours()).Draw(t, "flavour"), it)
 			s.Observation.Items = append(s.Observation.Items, it)
 		}
 		out = append(out, s)

@@ -62,7 +62,7 @@ func providersCommand() *cobra.Command {
 			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "PROVIDER\tLEVEL\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tREACHABLE\tTHROUGHPUT\tCLAIM\tFLAGS")
 			for _, p := range list {
-				m := p.ByKind[string(challenges.Matmul)]
+				m := p.GPU()
 				fmt.Fprintf(w, "%s\t%v\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", p.ID.Short(), p.Level, p.Score,
 					m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused, share(p.Availability.Reachability),
 					opsOf(p.ThroughputOps), opsOf(&p.ClaimOps), strings.Join(p.Flags, " "))
@@ -114,7 +114,9 @@ func describe(out io.Writer, p client.Provider) error {
 	row("level", "%v", p.Level)
 	row("score", "%.3f (provisional)", p.Score)
 	row("flags", "%s", orNone(strings.Join(p.Flags, " ")))
-	row("throughput", "%s shown, %s claimed", opsOf(p.ThroughputOps), opsOf(&p.ClaimOps))
+	for _, t := range p.Throughput {
+		row(t.Flavour.String(), "%s shown, %s claimed", opsOf(t.Ops), opsOf(&t.ClaimOps))
+	}
 	a := p.Availability
 	row("availability", "%s confirmed, %s reachable, %s demonstrated (95 %%)", share(a.Confirmed), share(a.Reachability), share(a.Lower95))
 	for _, k := range challenges.Kinds() {

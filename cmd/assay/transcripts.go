@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -27,7 +28,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.dir, "dir", "", "a stopped node's folder, or a stopped devnet's")
 	f.StringVar(&s.api, "api", "", "a running checker's API, such as http://127.0.0.1:8420")
-	f.StringVar(&s.kind, "kind", "", "only this kind: matmul or probe")
+	f.StringVar(&s.kind, "kind", "", "only this kind: fma, matmul or probe")
 	f.StringVar(&s.outcome, "outcome", "", "only this outcome, such as pass or wrong")
 	f.StringVar(&s.provider, "provider", "", "only of this provider (64 hex digits)")
 	f.IntVar(&s.limit, "limit", 100, "at most so many, newest first")
@@ -41,8 +42,8 @@ func (s *selection) open(cmd *cobra.Command) (node.Source, []client.Transcript, 
 	if s.limit < 1 {
 		return nil, nil, usageError{fmt.Errorf("--limit %d: want a positive number", s.limit)}
 	}
-	if q.Kind != "" && q.Kind != challenges.Matmul && q.Kind != challenges.Probe {
-		return nil, nil, usageError{fmt.Errorf("--kind %q: want matmul or probe", s.kind)}
+	if q.Kind != "" && !slices.Contains(challenges.Kinds(), q.Kind) {
+		return nil, nil, usageError{fmt.Errorf("--kind %q: want fma, matmul or probe", s.kind)}
 	}
 	if s.outcome != "" {
 		o, err := challenges.ParseOutcome(s.outcome)

@@ -94,7 +94,7 @@ func expect(p []planted, docs []client.Provider) []Expectation {
 		case Coward:
 			add(forHonest(p, docs, func(h client.Provider) bool { return d.Score < h.Score }), "score below every honest one")
 		case Honest:
-			add(d.ByKind[string(challenges.Matmul)].Pass >= 3, "at least 3 passes")
+			add(d.GPU().Pass >= 3, "at least 3 passes")
 			add(d.ThroughputOps != nil, "a throughput")
 			add(len(d.Flags) == 0, "no flag")
 			above := true

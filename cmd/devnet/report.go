@@ -38,7 +38,8 @@ type ProviderRow struct {
 	Behaviour     string                     `json:"behaviour"`
 	Level         evidence.Level             `json:"level"`
 	Score         float64                    `json:"score"`
-	ThroughputOps *uint64                    `json:"throughput_ops"`
+	ThroughputOps *uint64                    `json:"throughput_ops"` // flavour int8
+	Throughput    []client.Throughput        `json:"throughput"`
 	Availability  client.Availability        `json:"availability"`
 	Outcomes      client.Outcomes            `json:"outcomes"`
 	ByKind        map[string]client.Outcomes `json:"by_kind"`
@@ -78,7 +79,7 @@ func (n *network) report(ctx context.Context, elapsed time.Duration) (*Report, e
 	for i, d := range docs {
 		r.Providers = append(r.Providers, ProviderRow{
 			n.planted[i].Name, d.ID, n.planted[i].Behaviour, d.Level, d.Score, d.ThroughputOps,
-			d.Availability, d.Outcomes, d.ByKind, d.Flags,
+			d.Throughput, d.Availability, d.Outcomes, d.ByKind, d.Flags,
 		})
 	}
 	return r, nil

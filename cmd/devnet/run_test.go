@@ -84,6 +84,13 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &again); err != nil {
 		t.Fatal(err)
 	}
+	honest := again.Providers[0]
+	for i, f := range challenges.Flavours() {
+		// Three epochs, a flavour each.
+		if len(honest.Throughput) != 3 || honest.Throughput[i].Flavour != f || honest.Throughput[i].Ops == nil {
+			t.Errorf("throughput of the honest one %+v, want a figure of %v", honest.Throughput, f)
+		}
+	}
 	liar := again.Providers[1]
 	if again.Network != "devnet-7" || liar.Behaviour != Liar || liar.Outcomes.Wrong == 0 || liar.Score != 0 || liar.ThroughputOps != nil {
 		t.Errorf("network %q, liar %+v", again.Network, liar)
@@ -102,11 +109,13 @@ func checkContract(t *testing.T, doc []byte) {
 		{nil, []string{"network", "duration_s", "epochs", "checkers", "providers", "expectations"}},
 		{[]string{"checkers"}, []string{"name", "id", "api", "verdicts"}},
 		{[]string{"providers"}, []string{
-			"name", "id", "behaviour", "level", "score", "throughput_ops", "availability", "outcomes", "by_kind", "flags",
+			"name", "id", "behaviour", "level", "score", "throughput_ops", "throughput", "availability", "outcomes", "by_kind", "flags",
 		}},
+		{[]string{"providers", "throughput"}, []string{"flavour", "ops", "claim_ops"}},
 		{[]string{"providers", "availability"}, []string{"confirmed", "reachability", "lower95"}},
 		{[]string{"providers", "outcomes"}, outcomes},
-		{[]string{"providers", "by_kind"}, []string{"matmul", "probe"}},
+		{[]string{"providers", "by_kind"}, []string{"fma", "matmul", "probe"}},
+		{[]string{"providers", "by_kind", "fma"}, outcomes},
 		{[]string{"providers", "by_kind", "matmul"}, outcomes},
 		{[]string{"expectations"}, []string{"provider", "expect", "met"}},
 	} {

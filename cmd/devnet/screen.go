@@ -118,7 +118,7 @@ func table(p []planted, docs []client.Provider, colours bool, width int) string 
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PROVIDER\tBEHAVIOUR\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tFLAGS\tPROBES\tREACHABLE\tTHROUGHPUT\tLEVEL")
 	for i, d := range docs {
-		m, pr := d.ByKind[string(challenges.Matmul)], d.ByKind[string(challenges.Probe)]
+		m, pr := d.GPU(), d.ByKind[string(challenges.Probe)]
 		fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%v\n",
 			p[i].Name, p[i].Behaviour, d.Score, m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused,
 			strings.Join(d.Flags, " "), fmt.Sprintf("%d/%d", pr.Pass, pr.Total()-pr.Unknown), percent(d.Availability.Reachability),

@@ -18,7 +18,8 @@ func sample() ([]planted, []client.Provider) {
 		d.Score, d.ThroughputOps, d.Flags = 0, nil, []string{"work-incorrect", "below-claim"}
 		d.Availability.Reachability = new(0.75)
 		d.ByKind = map[string]client.Outcomes{
-			"matmul": {Pass: 1, Wrong: 12, Late: 3, Withheld: 4, Refused: 5, Unknown: 6},
+			"fma":    {Wrong: 2, Late: 3, Refused: 4, Unknown: 1},
+			"matmul": {Pass: 1, Wrong: 10, Withheld: 4, Refused: 1, Unknown: 5},
 			"probe":  {Pass: 6, Unreachable: 2, Unknown: 1},
 		}
 	})
@@ -122,7 +123,7 @@ func TestFinish(t *testing.T) {
 	}
 	for i, d := range docs {
 		r.Providers = append(r.Providers, ProviderRow{
-			p[i].Name, d.ID, p[i].Behaviour, d.Level, d.Score, d.ThroughputOps, d.Availability, d.Outcomes, d.ByKind, d.Flags,
+			p[i].Name, d.ID, p[i].Behaviour, d.Level, d.Score, d.ThroughputOps, d.Throughput, d.Availability, d.Outcomes, d.ByKind, d.Flags,
 		})
 	}
 	var out bytes.Buffer

@@ -20,6 +20,7 @@ import (
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/p2p"
 	"github.com/assaynet/assay/store"
+	"github.com/assaynet/assay/store/spool"
 )
 
 // Peer is a node and where it is reached.
@@ -56,6 +57,15 @@ type Checker struct {
 	daemon *checker.Checker           // from Run on
 	known  map[challenges.NodeID]bool // the providers that are checked
 }
+
+// maxSpool bounds the file that holds the openings of challenges in flight: a
+// thousand of the largest profile, 2.8 MiB each.
+const maxSpool = 3 << 30
+
+// spools is a spool file as a checker sees it.
+type spools struct{ *spool.File }
+
+func (s spools) Spool() checker.Spool { return s.Open() }
 
 // CreateChecker makes the checker's store, starts its host, and serves its API.
 func CreateChecker(cfg CheckerConfig) (*Checker, error) {
@@ -139,6 +149,12 @@ func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	if cfg.Providers, err = c.meet(providers); err != nil {
 		return err
 	}
+	file, err := spool.Create(c.cfg.Dir, maxSpool)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	cfg.Spools = spools{file}
 	daemon, err := checker.New(cfg)
 	if err != nil {
 		return err

@@ -12,7 +12,9 @@ type Spec struct {
 	Name      string
 	Simulated bool
 	Memory    uint64 // bytes
-	Int8Ops   uint64 // ops/s of the exact int8 product by the best known method
+	Int8Ops   uint64 // ops/s of each flavour of challenges.Flavour by the best known exact method
+	BF16Ops   uint64
+	FP64Ops   uint64
 	Source    string // where the figures come from
 }
 
@@ -20,9 +22,9 @@ type Spec struct {
 func Table() []Spec {
 	const made = "made up for simulated networks"
 	return []Spec{
-		{Name: "sim-100", Simulated: true, Memory: 1 << 30, Int8Ops: 100e6, Source: made},
-		{Name: "sim-200", Simulated: true, Memory: 2 << 30, Int8Ops: 200e6, Source: made},
-		{Name: "sim-400", Simulated: true, Memory: 4 << 30, Int8Ops: 400e6, Source: made},
+		{Name: "sim-100", Simulated: true, Memory: 1 << 30, Int8Ops: 100e6, BF16Ops: 100e6, FP64Ops: 40e6, Source: made},
+		{Name: "sim-200", Simulated: true, Memory: 2 << 30, Int8Ops: 200e6, BF16Ops: 200e6, FP64Ops: 80e6, Source: made},
+		{Name: "sim-400", Simulated: true, Memory: 4 << 30, Int8Ops: 400e6, BF16Ops: 400e6, FP64Ops: 160e6, Source: made},
 	}
 }
 

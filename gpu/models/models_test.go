@@ -5,7 +5,7 @@ import "testing"
 func TestTable(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, s := range Table() {
-		if s.Name == "" || seen[s.Name] || s.Memory == 0 || s.Int8Ops == 0 || s.Source == "" {
+		if s.Name == "" || seen[s.Name] || s.Memory == 0 || s.Int8Ops == 0 || s.BF16Ops == 0 || s.FP64Ops == 0 || s.Source == "" {
 			t.Errorf("row %+v: empty or twice", s)
 		}
 		seen[s.Name] = true

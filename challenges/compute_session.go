@@ -6,30 +6,28 @@ import (
 	"time"
 )
 
-// matmulScript judges a matmul challenge: it follows the key chain, draws the
+// computeScript judges a challenge of kind matmul or fma: it follows the key chain, draws the
 // positions after each root, authenticates each opening and recomputes the
 // values in it.
-type matmulScript struct {
+type computeScript struct {
 	id     Hash
 	device string
-	params MatmulParams
-	row    MatmulProfile
+	params ComputeParams
+	row    Profile
 	secret Secret
 
 	deadline time.Duration // of the whole challenge
 	attached bool          // the bulk stream was opened
 
-	rounds []matmulRound // one for each root received
-	opened int           // rounds whose openings are complete and right
-	buf    []byte        // parts of the opening of round `opened`
+	rounds []computeRound // one for each root received
+	opened int            // rounds whose openings are complete and right
+	buf    []byte         // parts of the opening of round `opened`
 	part   uint16
 	result bool // the result frame has come
 	v      Verdict
-
-	rowBuf, colBuf []byte
 }
 
-type matmulRound struct {
+type computeRound struct {
 	key, root Hash
 	positions []uint32
 	packed    []byte
@@ -39,21 +37,20 @@ type matmulRound struct {
 	mono      time.Duration // provider's clock, signed
 }
 
-func newMatmulScript(id Hash, device string, p MatmulParams, secret Secret) *matmulScript {
-	row, _ := LookupMatmul(p.Profile)
-	return &matmulScript{
+func newComputeScript(id Hash, device string, p ComputeParams, secret Secret) *computeScript {
+	row, _ := LookupProfile(p.Profile)
+	return &computeScript{
 		id: id, device: device, params: p, row: row, secret: secret, deadline: row.Deadline(p.Claim, p.RTT),
-		rowBuf: make([]byte, row.Shape.K), colBuf: make([]byte, row.Shape.K),
 	}
 }
 
-func (m *matmulScript) start() []Out { return []Out{{StreamBulk, NewAttach(m.id)}} }
+func (m *computeScript) start() []Out { return []Out{{StreamBulk, NewAttach(m.id)}} }
 
-func (m *matmulScript) verdict() Verdict { return m.v }
+func (m *computeScript) verdict() Verdict { return m.v }
 
 // bad ends the session over an answer that breaks a clause: soft, since only
 // the checker's word says that the answer came at all.
-func (m *matmulScript) bad(clause string, at time.Duration) ([]Out, bool) {
+func (m *computeScript) bad(clause string, at time.Duration) ([]Out, bool) {
 	// SPEC: M7. Anything but a value that differs is withheld after a root, and
 	// unreachable before.
 	m.v = Verdict{Outcome: Withheld, Clause: clause, Elapsed: at, Samples: m.v.Samples}
@@ -63,7 +60,7 @@ func (m *matmulScript) bad(clause string, at time.Duration) ([]Out, bool) {
 	return nil, true
 }
 
-func (m *matmulScript) sent(stream uint8, _ []byte, at time.Duration) {
+func (m *computeScript) sent(stream uint8, _ []byte, at time.Duration) {
 	if stream == StreamBulk {
 		m.attached = true
 		return
@@ -76,7 +73,7 @@ func (m *matmulScript) sent(stream uint8, _ []byte, at time.Duration) {
 	}
 }
 
-func (m *matmulScript) recv(stream uint8, body []byte, at time.Duration) ([]Out, bool) {
+func (m *computeScript) recv(stream uint8, body []byte, at time.Duration) ([]Out, bool) {
 	if stream == StreamBulk {
 		return m.opening(body, at)
 	}
@@ -105,7 +102,7 @@ func (m *matmulScript) recv(stream uint8, body []byte, at time.Duration) ([]Out,
 	return m.bad(ClauseSequence, at)
 }
 
-func (m *matmulScript) root(body []byte, at time.Duration) ([]Out, bool) {
+func (m *computeScript) root(body []byte, at time.Duration) ([]Out, bool) {
 	var f RootFrame
 	if err := Unmarshal(body, &f); err != nil {
 		return m.bad(ClauseSequence, at)
@@ -120,7 +117,7 @@ func (m *matmulScript) root(body []byte, at time.Duration) ([]Out, bool) {
 	if r > 0 {
 		prev := &m.rounds[r-1]
 		var packed []byte
-		if old := r - 1 - int(m.params.Window); old >= 0 {
+		if old := m.row.Feeds(r, int(m.params.Window)); old >= 0 {
 			packed = m.rounds[old].packed
 		}
 		key = NextKey(prev.key, prev.root, packed)
@@ -133,14 +130,14 @@ func (m *matmulScript) root(body []byte, at time.Duration) ([]Out, bool) {
 	}
 	pos := m.secret.Positions(m.id, r, f.Root, m.row.Shape.Entries(), m.row.Samples)
 	frame := newPositions(r, pos)
-	m.rounds = append(m.rounds, matmulRound{
+	m.rounds = append(m.rounds, computeRound{
 		key: key, root: f.Root, positions: pos, packed: PackPositions(pos), request: FrameHash(frame),
 		in: at, out: -1, mono: f.Mono,
 	})
 	return []Out{{StreamControl, frame}}, false
 }
 
-func (m *matmulScript) opening(body []byte, at time.Duration) ([]Out, bool) {
+func (m *computeScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 	var f OpeningFrame
 	if peekType(body) != typeOpening || Unmarshal(body, &f) != nil {
 		return m.bad(ClauseSequence, at)
@@ -160,23 +157,25 @@ func (m *matmulScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 	if r.out < 0 || f.Request != r.request {
 		return m.bad(ClauseEcho, at)
 	}
-	chunks := m.row.Shape.Chunks()
+	layout := m.row.Shape.Layout()
 	m.buf = append(m.buf, f.Data...)
 	m.part++
-	switch want := OpeningBytes(chunks, r.positions); {
+	switch want := layout.OpeningBytes(r.positions); {
 	case len(m.buf) < want && len(f.Data) == maxPart:
 		return nil, false
 	case len(m.buf) != want:
 		return m.bad(ClauseShape, at)
 	}
-	values, err := VerifyOpening(r.root, chunks, r.positions, m.buf)
+	values, err := layout.Verify(r.root, r.positions, m.buf)
 	if err != nil {
 		return m.bad(ClauseAuthentic, at)
 	}
-	for i, e := range r.positions {
+	truth := make([]uint64, len(values))
+	m.row.Shape.Values(&r.key, r.positions, truth)
+	for i := range values {
 		m.v.Samples++
-		// SPEC: M6. An authenticated value that differs from the product is wrong.
-		if values[i] != m.row.Shape.Entry(&r.key, e, m.rowBuf, m.colBuf) {
+		// SPEC: M6. An authenticated value that differs from the exact one is wrong.
+		if values[i] != truth[i] {
 			m.v = Verdict{Outcome: Wrong, Clause: ClauseValue, Elapsed: at, Samples: m.v.Samples}
 			return nil, true
 		}
@@ -190,13 +189,13 @@ func (m *matmulScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 	return nil, false
 }
 
-func (m *matmulScript) finish(body []byte, at time.Duration) ([]Out, bool) {
+func (m *computeScript) finish(body []byte, at time.Duration) ([]Out, bool) {
 	// SPEC: M8. The result comes last and repeats the challenge, device and roots.
 	var f ResultFrame
 	if err := Unmarshal(body, &f); err != nil || m.result || len(m.rounds) < m.row.Rounds {
 		return m.bad(ClauseResult, at)
 	}
-	same := slices.EqualFunc(f.Core.Roots, m.rounds, func(h Hash, r matmulRound) bool { return h == r.root })
+	same := slices.EqualFunc(f.Core.Roots, m.rounds, func(h Hash, r computeRound) bool { return h == r.root })
 	if f.Core.Challenge != m.id || f.Core.Device != m.device || !same || !bytes.Equal(f.Core.Telemetry, nil) {
 		return m.bad(ClauseResult, at)
 	}
@@ -209,7 +208,7 @@ func (m *matmulScript) finish(body []byte, at time.Duration) ([]Out, bool) {
 	return nil, true
 }
 
-func (m *matmulScript) end(cause Cause, at time.Duration) {
+func (m *computeScript) end(cause Cause, at time.Duration) {
 	if cause.ours() {
 		m.v = Verdict{Outcome: Unknown, Clause: ClauseEnd, Elapsed: at, Samples: m.v.Samples}
 		return
@@ -226,7 +225,7 @@ func (m *matmulScript) end(cause Cause, at time.Duration) {
 }
 
 // owes reports that an opening was asked for so long ago that it is withheld.
-func (m *matmulScript) owes(at time.Duration) bool {
+func (m *computeScript) owes(at time.Duration) bool {
 	wait := min(m.row.OpenWait, m.deadline/4)
 	for _, r := range m.rounds[m.opened:] {
 		if r.out >= 0 && at-r.out >= wait {
@@ -238,7 +237,7 @@ func (m *matmulScript) owes(at time.Duration) bool {
 
 // inStep reports that the next root is not overdue: it may take twice as long as
 // the roots before it took on average. A run that fell silent is not slow.
-func (m *matmulScript) inStep(at time.Duration) bool {
+func (m *computeScript) inStep(at time.Duration) bool {
 	last := m.rounds[len(m.rounds)-1].in
 	return at-last <= 2*last/time.Duration(len(m.rounds))+min(m.row.OpenWait, m.deadline/4)
 }

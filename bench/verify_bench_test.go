@@ -1,0 +1,110 @@
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/commit"
+)
+
+// verifyRow is what a checker does with the openings of one whole challenge of a
+// row whose rounds no test can compute: it authenticates them and recomputes
+// their samples. The openings are made backwards, from the sampled entries' true
+// values and invented siblings to the root, so that they are right.
+type verifyRow struct {
+	row      challenges.Profile
+	keys     []challenges.Hash
+	roots    []challenges.Hash
+	at       [][]uint32
+	openings [][]byte
+	bytes    int
+}
+
+func newVerifyRow(tb testing.TB, number uint16) *verifyRow {
+	tb.Helper()
+	row, err := challenges.LookupProfile(number)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	v := &verifyRow{row: row}
+	rnd := rand.New(rand.NewPCG(uint64(number), 1))
+	random := func(b []byte) {
+		for i := range b {
+			b[i] = byte(rnd.Uint32())
+		}
+	}
+	layout := row.Shape.Layout()
+	for range row.Rounds {
+		var key challenges.Hash
+		random(key[:])
+		at := make([]uint32, row.Samples)
+		for i := range at {
+			at[i] = uint32(rnd.Uint64N(row.Shape.Entries()))
+		}
+		truth := make([]uint64, len(at))
+		row.Shape.Values(&key, at, truth)
+		opening := make([]byte, layout.OpeningBytes(at))
+		random(opening)
+		put(row.Shape, at, truth, opening)
+		root, err := layout.Root(at, opening)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		v.keys, v.roots, v.at, v.openings = append(v.keys, key), append(v.roots, root), append(v.at, at), append(v.openings, opening)
+		v.bytes += len(opening)
+	}
+	return v
+}
+
+// put writes values into an opening's chunks, which stand in ascending order and
+// once each.
+func put(s challenges.Shape, at []uint32, values []uint64, opening []byte) {
+	per := uint32(commit.ChunkBytes / s.Width())
+	var chunks []uint32
+	for _, e := range at {
+		chunks = append(chunks, e/per)
+	}
+	slices.Sort(chunks)
+	chunks = slices.Compact(chunks)
+	for i, e := range at {
+		c, _ := slices.BinarySearch(chunks, e/per)
+		s.PutValue(opening[c*commit.ChunkBytes+int(e%per)*s.Width():], values[i])
+	}
+}
+
+// verify is all of it, once.
+func (v *verifyRow) verify(tb testing.TB) {
+	truth := make([]uint64, v.row.Samples)
+	for r, opening := range v.openings {
+		values, err := v.row.Shape.Layout().Verify(v.roots[r], v.at[r], opening)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		v.row.Shape.Values(&v.keys[r], v.at[r], truth)
+		for i := range values {
+			if values[i] != truth[i] {
+				tb.Fatalf("round %d: entry %d", r, v.at[r][i])
+			}
+		}
+	}
+}
+
+// BenchmarkVerifyOpenings is the checker's arithmetic for one challenge of a real
+// row, on one core. Signatures and the transcript come on top: see
+// BenchmarkCheckerVerify for a row with as many rounds and samples.
+func BenchmarkVerifyOpenings(b *testing.B) {
+	for _, number := range []uint16{1104, 1204, 1206, 1208, 1210, 1308, 2208, 3208} {
+		v := newVerifyRow(b, number)
+		b.Run(fmt.Sprintf("profile=%s", v.row.Name), func(b *testing.B) {
+			b.SetBytes(int64(v.bytes))
+			for b.Loop() {
+				v.verify(b)
+			}
+			b.ReportMetric(float64(v.bytes), "opening-bytes")
+			b.ReportMetric(float64(v.row.Rounds*v.row.Samples), "samples")
+		})
+	}
+}

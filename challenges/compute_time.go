@@ -1,0 +1,91 @@
+package challenges
+
+import "time"
+
+// time sets the verdict of a run at time at, whose first n rounds are opened and
+// right: the bounds on its rate, and whether it is late. Every duration in it is
+// the checker's word.
+func (m *computeScript) time(outcome Outcome, n int, at time.Duration) {
+	last := m.rounds[n-1]
+	v := Verdict{Outcome: outcome, Elapsed: last.in, Samples: m.v.Samples}
+	if outcome == Late {
+		v.Clause = ClauseLate
+	}
+
+	// SPEC: M11. The provider's signed clock and the checker's differ by the path,
+	// 2 x RTT + 10 % at most; more is disputed.
+	v.Disputed = (last.in - last.mono).Abs() > 2*m.params.RTT+last.in/10
+
+	// SPEC: M9. The measured time starts when the challenge left, after a warm-up
+	// when the positions of its last round left.
+	warm := m.row.Warm
+	timed, took := max(n-warm, 0), last.in
+	if warm > 0 && n > warm {
+		took -= m.rounds[warm-1].out
+	}
+	if warm > 0 && (n <= warm || m.rounds[warm-1].out < 0) {
+		timed, took = 0, 0
+	}
+	ops := uint64(timed) * m.row.Shape.Ops()
+
+	// SPEC: M10. A checker whose own answers took more than LagShare permille of
+	// the measured time measured itself: no figure, and late becomes unknown.
+	ours := m.lag(at)*1000 > took*time.Duration(m.row.LagShare)
+
+	// SPEC: M9. Nothing is subtracted in a bound: the provider controls its RTT.
+	// A run shorter than MinRTTs round trips gives no figure.
+	if !ours && timed > 0 && took >= time.Duration(m.row.MinRTTs)*m.params.RTT {
+		v.OpsLower = rate(ops, took)
+		v.OpsBest = m.best(n)
+	}
+
+	// SPEC: M9. The mark late alone gives the benefit of min(RTT, Doubt %).
+	if outcome == Pass && (v.OpsLower > 0 || ours) {
+		doubt := min(m.params.RTT, took*time.Duration(m.row.Doubt)/100)
+		need := m.params.Claim / 100 * uint64(100-m.row.Slack)
+		if rate(ops, took-doubt) < need {
+			v.Outcome, v.Clause = Late, ClauseLate
+		}
+	}
+	if ours && v.Outcome == Late {
+		v.Outcome, v.Clause = Unknown, ClauseLag
+	}
+	m.v = v
+}
+
+// lag is how long the checker took over the positions of the timed rounds, up to
+// time at.
+func (m *computeScript) lag(at time.Duration) time.Duration {
+	var lag time.Duration
+	for i, r := range m.rounds {
+		switch {
+		case i < m.row.Warm: // the clock starts after them
+		case r.out < 0:
+			lag += at - r.in // never answered
+		default:
+			lag += r.out - r.in
+		}
+	}
+	return lag
+}
+
+// best is the best bound over an interval, within the first n rounds, of at least
+// half of the timed ones: rounds i+W+1 to j were all computed between sending
+// pos_i and receiving root_j, since each key needs the positions that
+// [Profile.Feeds] names. From the last round of a warm-up on it is all of i+1 to j.
+func (m *computeScript) best(n int) uint64 {
+	var best uint64
+	warm := m.row.Warm
+	least := (m.row.Rounds - warm) / 2
+	for i := max(warm-1, 0); i < n; i++ {
+		from := m.rounds[i].out
+		ahead := int(m.params.Window)
+		if warm > 0 && i == warm-1 {
+			ahead = 0
+		}
+		for j := i + max(least, ahead+1); from >= 0 && j < n; j++ {
+			best = max(best, rate(uint64(j-i-ahead)*m.row.Shape.Ops(), m.rounds[j].in-from))
+		}
+	}
+	return best
+}
