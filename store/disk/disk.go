@@ -20,12 +20,17 @@ import (
 // forgives when it opens the store again. Whoever gets to know of a broken log
 // must acknowledge nothing any more.
 //
+// The folder is still synced after that, so that no manifest names a table whose
+// name a crash may lose. Where syncing the folder is what fails, what Pebble
+// writes of its manifest goes nowhere as well: the last one that is whole stays
+// true, since nothing is removed any more.
+//
 // And it makes a new manifest's name durable at once. Pebble syncs the directory
 // only with the marker that points to the manifest; on a file system that may
 // keep the one name and lose the other, a crash between leaves a marker to
 // nothing, and a store that does not open.
 func New(fs vfs.FS, dir string, report func(error)) vfs.FS {
-	return diskFS{fs, dir, report, &atomic.Bool{}}
+	return diskFS{fs, dir, report, &atomic.Bool{}, &atomic.Bool{}}
 }
 
 type diskFS struct {
@@ -33,6 +38,7 @@ type diskFS struct {
 	dir    string // the database's: a backup's log files, elsewhere, are not its own
 	report func(error)
 	broken *atomic.Bool
+	lost   *atomic.Bool // the folder could not be synced
 }
 
 // Create implements vfs.FS.
@@ -41,13 +47,24 @@ func (w diskFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if w.isLog(name) {
 		return w.log(create)
 	}
-	f, err := create()
-	if err == nil && strings.HasPrefix(w.PathBase(name), "MANIFEST-") {
-		if err := w.syncDir(w.PathDir(name)); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
+	base := w.PathBase(name)
+	manifest := strings.HasPrefix(base, "MANIFEST-")
+	if w.PathDir(name) == w.dir && w.lost.Load() && (manifest || strings.HasPrefix(base, "marker.")) {
+		return nowhere()
 	}
-	return f, err
+	f, err := create()
+	if err != nil || !manifest {
+		return f, err
+	}
+	if err := w.syncDir(w.PathDir(name)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return manifestFile{f, w}, nil
+}
+
+// nowhere is a file that nobody reads.
+func nowhere() (vfs.File, error) {
+	return vfs.NewMem().Create("nowhere", vfs.WriteCategoryUnspecified)
 }
 
 func (w diskFS) syncDir(name string) error {
@@ -84,7 +101,30 @@ type dirFile struct {
 }
 
 // Sync implements vfs.File.
-func (f dirFile) Sync() error { return walFile(f).Sync() }
+func (f dirFile) Sync() error {
+	if f.fs.lost.Load() {
+		return nil
+	}
+	if err := f.File.Sync(); err != nil {
+		f.fs.lost.Store(true)
+		f.fs.fail(err)
+	}
+	return nil
+}
+
+// manifestFile is written as long as the folder can be synced.
+type manifestFile struct {
+	vfs.File
+	fs diskFS
+}
+
+// Write implements vfs.File.
+func (f manifestFile) Write(p []byte) (int, error) {
+	if f.fs.lost.Load() {
+		return len(p), nil
+	}
+	return f.File.Write(p)
+}
 
 // ReuseForWrite implements vfs.FS.
 func (w diskFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
@@ -111,7 +151,7 @@ func (w diskFS) log(open func() (vfs.File, error)) (vfs.File, error) {
 		}
 		w.fail(err)
 	}
-	f, err := vfs.NewMem().Create("nowhere", vfs.WriteCategoryUnspecified)
+	f, err := nowhere()
 	return walFile{f, w}, err
 }
 
