@@ -22,7 +22,7 @@ type Assignment struct {
 	At       time.Duration // after the start of the epoch
 	Provider challenges.NodeID
 	Device   string
-	Turn     uint64 // rises by one each epoch: flavours take turns by it
+	Turn     uint64 // modulo the number of flavours, whose turn it is
 	Seq      uint32
 }
 
@@ -40,7 +40,7 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 	length := r.Params.Epoch / time.Duration(open)
 	var out []Assignment
 	for _, t := range targets {
-		turn := rotation(t)
+		turn := rotation(t, 0)
 		slot := int((uint64(i) + turn%uint64(n) + epoch) % uint64(n))
 		if slot >= open {
 			continue
@@ -49,7 +49,7 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 		stagger := time.Duration(turn>>32%8) * (length / 40)
 		out = append(out, Assignment{
 			Epoch: epoch, At: time.Duration(slot)*length + stagger,
-			Provider: t.Provider, Device: t.Device, Turn: turn%1024 + epoch,
+			Provider: t.Provider, Device: t.Device, Turn: flavourTurn(t, epoch, n == open),
 		})
 	}
 	slices.SortFunc(out, func(a, b Assignment) int {
@@ -66,9 +66,22 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 
 // rotation spreads the devices over the slots, the same for every checker
 // whatever other devices it knows.
-func rotation(t Target) uint64 {
+// flavourTurn steps through the flavours where every checker meets the device in
+// every epoch. Where they meet it in turns it is drawn: steps could keep pace with
+// the turns, and one checker would see one flavour for ever.
+func flavourTurn(t Target, epoch uint64, all bool) uint64 {
+	if all {
+		return rotation(t, 0)%1024 + epoch
+	}
+	return rotation(t, epoch+1)
+}
+
+func rotation(t Target, epoch uint64) uint64 {
 	h := blake3.New(8, nil)
 	h.Write(t.Provider[:])
 	h.Write([]byte(t.Device))
+	if epoch > 0 {
+		h.Write(binary.LittleEndian.AppendUint64(nil, epoch))
+	}
 	return binary.LittleEndian.Uint64(h.Sum(nil))
 }

@@ -154,3 +154,33 @@ func TestPlanIsPure(t *testing.T) {
 		}
 	})
 }
+
+// However checkers take turns at a device, each of them comes to see every flavour.
+func TestPlanTurnsReachEveryFlavour(t *testing.T) {
+	for _, slots := range []int{1, 2, 3, 20} {
+		params := Standard()
+		params.MinSlot = params.Epoch / time.Duration(slots)
+		for n := 1; n <= 9; n++ {
+			r := testRegistry(n, params)
+			for flavours := uint64(1); flavours <= 3; flavours++ {
+				seen := make(map[string]map[uint64]bool)
+				for epoch := range uint64(40 * n) {
+					for _, m := range r.Checkers {
+						for _, a := range Plan(r, m.ID, epoch, testTargets(2)) {
+							who := m.Name + a.Device + a.Provider.String()
+							if seen[who] == nil {
+								seen[who] = make(map[uint64]bool)
+							}
+							seen[who][a.Turn%flavours] = true
+						}
+					}
+				}
+				for who, s := range seen {
+					if len(s) != int(flavours) {
+						t.Errorf("%d slots, %d checkers: %s met %d flavours of %d", slots, n, who, len(s), flavours)
+					}
+				}
+			}
+		}
+	}
+}
