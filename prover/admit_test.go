@@ -33,6 +33,9 @@ func TestAgentRefuses(t *testing.T) {
 		{"bf16 of a device without", lopsided, of(5), challenges.ReasonUnsupported},
 		{"fp64fma of a device without bf16", lopsided, of(6), ""},
 		{"int8 of a device without bf16", lopsided, of(2), ""},
+		{"as long as a slot", slot(0), of(8), ""},
+		{"longer than a slot", slot(-1), of(8), challenges.ReasonUnsupported},
+		{"longer than a devnet's slot", nil, of(8), challenges.ReasonUnsupported},
 		{"two epochs old", nil, func(a *ask) { a.Epoch -= 2 }, challenges.ReasonUnsupported},
 		{"two epochs ahead", nil, func(a *ask) { a.Epoch += 2 }, challenges.ReasonUnsupported},
 		{"an epoch that never comes", nil, func(a *ask) { a.Epoch = 1<<64 - 1 }, challenges.ReasonUnsupported},
@@ -64,6 +67,18 @@ func TestAgentRefuses(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// slot is a network whose slots are so much longer than the capacity challenge of
+// the device.
+func slot(by time.Duration) func(*Config) {
+	return func(c *Config) {
+		row, err := challenges.LookupProfile(8)
+		if err != nil {
+			panic(err)
+		}
+		c.Registry.Params.MinSlot = row.Expected(95e6) + by
 	}
 }
 

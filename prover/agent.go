@@ -116,7 +116,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a.health.born, a.health.recovered = time.Now(), make(map[string]time.Time)
 	a.health.failing, a.health.ledger = make(map[string]time.Time), make(map[string]time.Time)
-	a.meet.tables = make(map[challenges.Hash]*table)
+	a.meet.tables, a.meet.guests = make(map[challenges.Hash]*table), max(maxGuests, len(cfg.Devices))
 	offer := challenges.Offer{
 		Operator: cfg.Operator, Region: cfg.Region, Agent: cfg.Version, Addrs: cfg.Addrs,
 	}

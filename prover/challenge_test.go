@@ -18,7 +18,7 @@ func TestHonestAgentPasses(t *testing.T) {
 		}
 		t.Run(row.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, nil)
+				w := newWorld(t, roomy)
 				s, err := w.judge(w.ask(of(row.Number)))
 				v := s.Verdict()
 				if err != nil || v.Outcome != challenges.Pass || int(v.Samples) != row.Rounds*row.Samples || v.Disputed {

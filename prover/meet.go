@@ -14,6 +14,7 @@ import (
 type meeting struct {
 	mu     sync.Mutex
 	tables map[challenges.Hash]*table
+	guests int // bound of one peer's bulk streams that wait for their challenge
 }
 
 type table struct {
@@ -27,7 +28,8 @@ type table struct {
 // attachWait is how long either stream waits for the other.
 const attachWait = 10 * time.Second
 
-// maxGuests bounds bulk streams of one peer that wait for their challenge.
+// maxGuests is that bound, unless the provider has more devices: a checker may ask
+// of all of them at once.
 const maxGuests = 8
 
 func (m *meeting) host(id challenges.Hash, peer challenges.NodeID) (*table, func(), error) {
@@ -61,7 +63,7 @@ func (m *meeting) visit(id challenges.Hash, peer challenges.NodeID) (*table, fun
 				waiting++
 			}
 		}
-		if waiting >= maxGuests {
+		if waiting >= m.guests {
 			return nil, nil, errors.New("too many bulk streams without a challenge")
 		}
 		t = &table{peer: peer, conns: make(chan challenges.Conn, 1), done: make(chan struct{})}

@@ -123,15 +123,7 @@ func TestResults(t *testing.T) {
 	device := func(p gpu.Product) func(*Config) {
 		return func(c *Config) { c.Devices = []gpu.Device{simDevice(t, p)} }
 	}
-	// A capacity run's deadline is several of a devnet's epochs.
-	long := func(then func(*Config)) func(*Config) {
-		return func(c *Config) {
-			c.Registry.Params.Epoch = time.Hour
-			if then != nil {
-				then(c)
-			}
-		}
-	}
+	hangs := func(c *Config) { roomy(c); device(&hung{16})(c) }
 	scripted := func(play func(*script)) func(*watched) {
 		return func(w *watched) { s := w.begin(nil); play(s); <-s.done }
 	}
@@ -154,8 +146,8 @@ func TestResults(t *testing.T) {
 		{"device hangs later", device(&hung{3}), judged(nil), "failed", 1, []string{"device"}},
 		// After a warm-up a round waits for the positions of the one before it: it is
 		// the checker that holds such a round up, and the device that hangs behind them.
-		{"device hangs after the warm-up", long(device(&hung{16})), judged(of(8)), "failed", 1, []string{"device"}},
-		{"checker says nothing after the warm-up", long(nil), unwarmed, "left", 0, nil},
+		{"device hangs after the warm-up", hangs, judged(of(8)), "failed", 1, []string{"device"}},
+		{"checker says nothing after the warm-up", roomy, unwarmed, "left", 0, nil},
 		{"checker leaves", nil, scripted(func(s *script) { s.root(0); _ = s.control.Close() }), "left", 0, nil},
 		{"checker says nothing", nil, scripted(func(*script) {}), "left", 0, nil},
 		{"entry outside the matrix", nil, scripted(func(s *script) { s.root(0); s.positions(0, 3*256) }), "left", 0, nil},

@@ -2,11 +2,13 @@ package prover
 
 import (
 	"crypto/ed25519"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/gpu"
 )
 
 // attach opens a bulk stream for a challenge.
@@ -72,26 +74,39 @@ func TestBulkStreamsOfOneChallenge(t *testing.T) {
 // A peer cannot fill the agent's memory with streams that belong to nothing, nor
 // keep others out by it.
 func TestBulkStreamsOfAPeerAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
-		var waiting []<-chan error
-		for i := range maxGuests {
-			waiting = append(waiting, w.attach(checkerKey, challenges.Hash{1, byte(i)}))
-			synctest.Wait()
-		}
-		if over, err := fails(w.attach(checkerKey, challenges.Hash{2})); !over || err == nil {
-			t.Errorf("bulk stream %d waits", maxGuests+1)
-		}
-		other := w.attach(secondKey, challenges.Hash{3})
-		if over, err := fails(other); over {
-			t.Errorf("another peer's ended with %v", err)
-		}
-		for _, done := range append(waiting, other) {
-			if err := <-done; err == nil {
-				t.Error("a bulk stream without a challenge ended well")
-			}
-		}
-	})
+	// A checker may ask of all devices at once, and its bulk streams come first.
+	for devices, most := range map[int]int{1: maxGuests, maxGuests: maxGuests, 20: 20} {
+		t.Run(fmt.Sprint(devices, " devices"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(c *Config) {
+					c.Devices = nil
+					for i := range devices {
+						c.Devices = append(c.Devices, gpu.NewCPU(gpu.CPUConfig{Info: gpu.Info{ID: fmt.Sprint("gpu", i), Simulated: true}}))
+					}
+				})
+				var waiting []<-chan error
+				for i := range most {
+					done := w.attach(checkerKey, challenges.Hash{1, byte(i)})
+					if over, err := fails(done); over {
+						t.Fatalf("bulk stream %d ended with %v", i+1, err)
+					}
+					waiting = append(waiting, done)
+				}
+				if over, err := fails(w.attach(checkerKey, challenges.Hash{2})); !over || err == nil {
+					t.Errorf("bulk stream %d waits", most+1)
+				}
+				other := w.attach(secondKey, challenges.Hash{3})
+				if over, err := fails(other); over {
+					t.Errorf("another peer's ended with %v", err)
+				}
+				for _, done := range append(waiting, other) {
+					if err := <-done; err == nil {
+						t.Error("a bulk stream without a challenge ended well")
+					}
+				}
+			})
+		})
+	}
 }
 
 // Either stream may arrive first.

@@ -110,6 +110,12 @@ func (w *world) ask(change func(*ask)) *ask {
 	return a
 }
 
+// roomy is a network whose epochs and slots have room for a capacity challenge,
+// and for its deadline.
+func roomy(c *Config) {
+	c.Registry.Params.Epoch, c.Registry.Params.MinSlot = time.Hour, 10*time.Second
+}
+
 // of asks by a row of the profile table, against what the device of newWorld
 // claims of its flavour.
 func of(profile uint16) func(*ask) {

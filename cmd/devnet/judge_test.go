@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/reputation"
 )
@@ -13,6 +14,7 @@ import (
 func doc(edit func(d *client.Provider)) client.Provider {
 	d := client.Provider{
 		Score: 0.9, ThroughputOps: new(uint64(100e6)), Flags: []string{},
+		Throughput:   []client.Throughput{{Flavour: challenges.Int8, Ops: new(uint64(100e6)), ClaimOps: 95e6}},
 		Availability: client.Availability{Confirmed: new(1.0), Reachability: new(1.0)},
 		Outcomes:     client.Outcomes{Pass: 13},
 		ByKind:       map[string]client.Outcomes{"matmul": {Pass: 3}, "probe": {Pass: 10}},
@@ -105,7 +107,15 @@ func TestExpectHonest(t *testing.T) {
 		{"all met", doc(nil), 0, ""},
 		{"two passes", doc(func(d *client.Provider) { d.ByKind["matmul"] = client.Outcomes{Pass: 2} }), 0, "at least 3 passes"},
 		{"probes are no passes", doc(func(d *client.Provider) { delete(d.ByKind, "matmul") }), 0, "at least 3 passes"},
-		{"no throughput", doc(func(d *client.Provider) { d.ThroughputOps = nil }), 0, "a throughput"},
+		{"passes of both kinds", doc(func(d *client.Provider) {
+			d.ByKind["matmul"], d.ByKind["fma"] = client.Outcomes{Pass: 2}, client.Outcomes{Pass: 1}
+		}), 0, ""},
+		{"no throughput", doc(func(d *client.Provider) { d.ThroughputOps, d.Throughput = nil, []client.Throughput{} }), 0, "a throughput"},
+		{"no figure yet", doc(func(d *client.Provider) { d.ThroughputOps, d.Throughput[0].Ops = nil, nil }), 0, "a throughput"},
+		// A short network may not have come to int8's turn.
+		{"a throughput of fp64fma alone", doc(func(d *client.Provider) {
+			d.ThroughputOps, d.Throughput[0].Flavour = nil, challenges.FP64
+		}), 0, ""},
 		{"flagged", doc(func(d *client.Provider) { d.Flags = []string{reputation.FlagBelowClaim} }), 0, "no flag"},
 		{"liar above", doc(nil), 0.95, "score above every planted cheater"},
 		{"liar equal", doc(nil), 0.9, "score above every planted cheater"},
