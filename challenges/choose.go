@@ -29,6 +29,7 @@ type Choice struct {
 // run costs hardly more.
 const (
 	minRound    = 40 * time.Millisecond
+	minBF16     = 30 * time.Millisecond // its rounds cannot grow further: K is 8192 at most
 	maxPulse    = 20 * time.Millisecond
 	maxSpot     = 4 * time.Second
 	maxCapacity = 15 * time.Second
@@ -79,7 +80,10 @@ func (w Want) weigh(p Profile) (Choice, error) {
 	if err := c.Params.Check(); err != nil {
 		return Choice{}, err
 	}
-	round := c.Expected / time.Duration(p.Rounds)
+	round, least := c.Expected/time.Duration(p.Rounds), minRound
+	if w.Flavour == BF16 {
+		least = minBF16
+	}
 	switch {
 	case w.Budget > 0 && c.Expected > w.Budget:
 		return Choice{}, fmt.Errorf("%s takes %v, the budget is %v", p.Name, c.Expected, w.Budget)
@@ -91,8 +95,8 @@ func (w Want) weigh(p Profile) (Choice, error) {
 		return Choice{}, fmt.Errorf("%s takes %v, a capacity run may take %v", p.Name, c.Expected, maxCapacity)
 	case p.Purpose != Spot && p.Purpose != Capacity:
 		return c, nil // a pulse gives no figure, a devnet is near
-	case round < minRound:
-		return Choice{}, fmt.Errorf("%s has %w of %v, want %v", p.Name, errShort, round, minRound)
+	case round < least:
+		return Choice{}, fmt.Errorf("%s has %w of %v, want %v", p.Name, errShort, round, least)
 	case window > p.MaxWindow():
 		return Choice{}, fmt.Errorf("%s would wait for positions: window %d, want %d", p.Name, p.MaxWindow(), window)
 	case p.Measured(w.Claim) < time.Duration(p.MinRTTs)*rtt:

@@ -29,8 +29,7 @@ type computeScript struct {
 
 type computeRound struct {
 	key, root Hash
-	positions []uint32
-	packed    []byte
+	packed    []byte        // positions
 	request   Hash          // of the positions frame
 	in        time.Duration // root received
 	out       time.Duration // positions sent; -1 before
@@ -131,7 +130,7 @@ func (m *computeScript) root(body []byte, at time.Duration) ([]Out, bool) {
 	pos := m.secret.Positions(m.id, r, f.Root, m.row.Shape.Entries(), m.row.Samples)
 	frame := newPositions(r, pos)
 	m.rounds = append(m.rounds, computeRound{
-		key: key, root: f.Root, positions: pos, packed: PackPositions(pos), request: FrameHash(frame),
+		key: key, root: f.Root, packed: PackPositions(pos), request: FrameHash(frame),
 		in: at, out: -1, mono: f.Mono,
 	})
 	return []Out{{StreamControl, frame}}, false
@@ -158,20 +157,25 @@ func (m *computeScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 		return m.bad(ClauseEcho, at)
 	}
 	layout := m.row.Shape.Layout()
+	positions := UnpackPositions(r.packed)
+	want := layout.OpeningBytes(positions)
+	if m.buf == nil {
+		m.buf = make([]byte, 0, want)
+	}
 	m.buf = append(m.buf, f.Data...)
 	m.part++
-	switch want := layout.OpeningBytes(r.positions); {
+	switch {
 	case len(m.buf) < want && len(f.Data) == maxPart:
 		return nil, false
 	case len(m.buf) != want:
 		return m.bad(ClauseShape, at)
 	}
-	values, err := layout.Verify(r.root, r.positions, m.buf)
+	values, err := layout.Verify(r.root, positions, m.buf)
 	if err != nil {
 		return m.bad(ClauseAuthentic, at)
 	}
 	truth := make([]uint64, len(values))
-	m.row.Shape.Values(&r.key, r.positions, truth)
+	m.row.Shape.Values(&r.key, positions, truth)
 	for i := range values {
 		m.v.Samples++
 		// SPEC: M6. An authenticated value that differs from the exact one is wrong.
@@ -181,7 +185,7 @@ func (m *computeScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 		}
 	}
 	m.opened++
-	m.buf, m.part = m.buf[:0], 0
+	m.buf, m.part = nil, 0 // a round that is not being opened holds none
 	if m.result && m.opened == m.row.Rounds {
 		m.time(Pass, m.row.Rounds, at)
 		return nil, true

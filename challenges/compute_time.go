@@ -18,29 +18,34 @@ func (m *computeScript) time(outcome Outcome, n int, at time.Duration) {
 
 	// SPEC: M9. The measured time starts when the challenge left, after a warm-up
 	// when the positions of its last round left.
-	warm := m.row.Warm
-	timed, took := max(n-warm, 0), last.in
-	if warm > 0 && n > warm {
-		took -= m.rounds[warm-1].out
-	}
-	if warm > 0 && (n <= warm || m.rounds[warm-1].out < 0) {
-		timed, took = 0, 0
+	start, timed, took := time.Duration(0), n, last.in
+	if warm := m.row.Warm; warm > 0 {
+		start, timed, took = 0, 0, 0
+		if n > warm && m.rounds[warm-1].out >= 0 {
+			start = m.rounds[warm-1].out
+			timed, took = n-warm, last.in-start
+		}
 	}
 	ops := uint64(timed) * m.row.Shape.Ops()
 
 	// SPEC: M10. A checker whose own answers took more than LagShare permille of
-	// the measured time measured itself: no figure, and late becomes unknown.
-	ours := m.lag(at)*1000 > took*time.Duration(m.row.LagShare)
+	// the measured time, up to the deadline where that ended it, measured itself:
+	// no figure, and late becomes unknown.
+	span := took
+	if outcome == Late {
+		span = at - start
+	}
+	ours := span > 0 && m.lag(at)*1000 > span*time.Duration(m.row.LagShare)
 
 	// SPEC: M9. Nothing is subtracted in a bound: the provider controls its RTT.
-	// A run shorter than MinRTTs round trips gives no figure.
-	if !ours && timed > 0 && took >= time.Duration(m.row.MinRTTs)*m.params.RTT {
+	// A run shorter than MinRTTs round trips gives no figure, nor does a pulse.
+	if !ours && timed > 0 && m.row.Purpose != Pulse && took >= time.Duration(m.row.MinRTTs)*m.params.RTT {
 		v.OpsLower = rate(ops, took)
 		v.OpsBest = m.best(n)
 	}
 
 	// SPEC: M9. The mark late alone gives the benefit of min(RTT, Doubt %).
-	if outcome == Pass && (v.OpsLower > 0 || ours) {
+	if outcome == Pass && (v.OpsLower > 0 || ours) && m.row.Purpose != Pulse {
 		doubt := min(m.params.RTT, took*time.Duration(m.row.Doubt)/100)
 		need := m.params.Claim / 100 * uint64(100-m.row.Slack)
 		if rate(ops, took-doubt) < need {
@@ -59,9 +64,9 @@ func (m *computeScript) lag(at time.Duration) time.Duration {
 	var lag time.Duration
 	for i, r := range m.rounds {
 		switch {
-		case i < m.row.Warm: // the clock starts after them
 		case r.out < 0:
 			lag += at - r.in // never answered
+		case i < m.row.Warm: // the clock starts after them
 		default:
 			lag += r.out - r.in
 		}

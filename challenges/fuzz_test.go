@@ -34,8 +34,12 @@ func seedMessages(f *testing.F) map[string][]byte {
 func seedTranscripts(f *testing.F) [][]byte {
 	f.Helper()
 	var out [][]byte
-	for _, name := range []string{"honest.transcript", "wrong.transcript"} {
-		b, err := os.ReadFile(filepath.Join("testdata", "vectors", name))
+	names, err := filepath.Glob(filepath.Join("testdata", "vectors", "*.transcript"))
+	if err != nil || len(names) != 6 {
+		f.Fatalf("transcripts %v, %v", names, err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
 		}

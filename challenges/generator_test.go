@@ -68,4 +68,3 @@ func TestGeneratorAgainstASecondImplementation(t *testing.T) {
 		}
 	}
 }
-

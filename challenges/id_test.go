@@ -211,6 +211,21 @@ func TestOpenOfferAndNotice(t *testing.T) {
 	if d, ok := got.Device("gpu0"); err != nil || got.Seq != 4 || !ok || d.Int8Ops != 7 || got.DevicesHash() != o.DevicesHash() {
 		t.Errorf("offer: got %+v, %v", got, err)
 	}
+	for _, tt := range []struct {
+		device   OfferDevice
+		claims   [3]uint64
+		flavours []Flavour
+	}{
+		{OfferDevice{}, [3]uint64{}, nil},
+		{OfferDevice{Int8Ops: 3, BF16Ops: 2, FP64Ops: 1}, [3]uint64{3, 2, 1}, []Flavour{Int8, BF16, FP64}},
+		{OfferDevice{BF16Ops: 2}, [3]uint64{0, 2, 0}, []Flavour{BF16}},
+		{OfferDevice{FP64Ops: 1}, [3]uint64{0, 0, 1}, []Flavour{FP64}},
+	} {
+		d := tt.device
+		if claims := [3]uint64{d.Claim(Int8), d.Claim(BF16), d.Claim(FP64)}; claims != tt.claims || !slices.Equal(d.Flavours(), tt.flavours) {
+			t.Errorf("%+v: claims %v, flavours %v", d, claims, d.Flavours())
+		}
+	}
 	if _, ok := got.Device("gpu1"); ok {
 		t.Error("a device that is not offered")
 	}

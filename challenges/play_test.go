@@ -69,10 +69,12 @@ type player struct {
 	packed [][]byte
 	trees  []*commit.Tree
 
-	fill  func(key *Hash, s Shape) []uint64   // nil: matrix; computes a round
-	spoil func(round int, c []uint64)         // alters a round's entries before they are committed to
-	open  func(round int, opening []byte) any // nil: silent; [][]byte: bodies
-	body  func(body []byte) []byte            // alters a control body before it is signed
+	feeds func(round, window int) int          // nil: the row's; whose positions enter a key
+	fill  func(key *Hash, s Shape) []uint64    // nil: matrix; computes a round
+	spoil func(round int, c []uint64)          // alters a round's entries before they are committed to
+	open  func(round int, opening []byte) any  // nil: silent; [][]byte: bodies
+	forge func(round int, frame []byte) []byte // alters an opening's frame after it is signed
+	body  func(body []byte) []byte             // alters a control body before it is signed
 }
 
 func newPlayer(e Envelope, key ed25519.PrivateKey) *player {
@@ -93,7 +95,11 @@ func (p *player) root(r int) []byte {
 	key := FirstKey(p.id, "gpu0")
 	if r > 0 {
 		var packed []byte
-		if old := p.row.Feeds(r, p.window); old >= 0 {
+		feeds := p.feeds
+		if feeds == nil {
+			feeds = p.row.Feeds
+		}
+		if old := feeds(r, p.window); old >= 0 {
 			packed = p.packed[old]
 		}
 		key = NextKey(p.keys[r-1], p.roots[r-1], packed)
@@ -191,7 +197,11 @@ func play(t *testing.T, s *Session, p *player) *Session {
 					break
 				}
 				now += 50 * time.Microsecond
-				feed(Event{At: now, Stream: StreamBulk, Frame: p.bulk.Sign(b)})
+				frame := p.bulk.Sign(b)
+				if p.forge != nil {
+					frame = p.forge(r, frame)
+				}
+				feed(Event{At: now, Stream: StreamBulk, Frame: frame})
 			}
 		}
 	}

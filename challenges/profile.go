@@ -87,10 +87,8 @@ func (p Profile) window(claim uint64, rtt time.Duration) int {
 
 // LookupProfile finds a row by its number.
 func LookupProfile(number uint16) (Profile, error) {
-	for _, p := range profileTable() {
-		if p.Number == number {
-			return p, nil
-		}
+	if p, ok := lookup(number); ok {
+		return p, nil
 	}
 	return Profile{}, fmt.Errorf("profile %d: not in the table", number)
 }

@@ -1,7 +1,7 @@
 package challenges
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -9,15 +9,25 @@ import (
 func profileTable() []Profile {
 	// SPEC: C2. The profile table.
 	rows := simulatedRows()
-	for _, f := range Flavours() {
-		for i, shape := range sizes(f) {
-			rows = append(rows, realRow(Spot, f, i, shape), realRow(Capacity, f, i, shape))
-			if f == Int8 {
-				rows = append(rows, realRow(Pulse, f, i, shape))
-			}
+	for number := uint16(1000); number < 4000; number++ {
+		if p, ok := realRow(number); ok {
+			rows = append(rows, p)
 		}
 	}
 	return rows
+}
+
+// lookup finds a row without making the others.
+func lookup(number uint16) (Profile, bool) {
+	if number >= 1000 {
+		return realRow(number)
+	}
+	for _, p := range simulatedRows() {
+		if p.Number == number {
+			return p, true
+		}
+	}
+	return Profile{}, false
 }
 
 // simulatedRows are for devices whose speed is modelled, and for vectors.
@@ -47,55 +57,51 @@ func simulatedRows() []Profile {
 
 // realRow is a row for real devices: 1000 for each flavour from 1000 on, 100 for
 // the purpose, then the size.
-func realRow(purpose Purpose, f Flavour, size int, shape Shape) Profile {
+func realRow(number uint16) (Profile, bool) {
+	if number < 1000 || number >= 4000 {
+		return Profile{}, false
+	}
+	f, size := Flavour(number/1000-1), int(number%100)
+	shape, ok := sizeOf(f, size)
 	p := Profile{
-		Name: fmt.Sprintf("%s-%v-%d", purpose, f, size), Purpose: purpose, Shape: shape,
-		Slack: 15, Doubt: 3, LagShare: 10, MinRTTs: 20, Patience: 6,
+		Number: number, Shape: shape, Slack: 15, Doubt: 3, LagShare: 10, MinRTTs: 20, Patience: 6,
 		Grace: time.Second, OpenWait: 2 * time.Second,
 	}
-	number := 1000*(int(f)+1) + size
-	switch purpose {
-	case Spot:
-		number += 100
-		p.Rounds, p.Samples = 20, 20
-	case Capacity:
-		number += 200
+	switch number / 100 % 10 {
+	case 1:
+		p.Purpose, p.Rounds, p.Samples = Spot, 20, 20
+	case 2:
 		// s = ceil(1600 / R): 1 % skipped passes with 10^-7.
-		p.Rounds, p.Warm, p.Samples = 80, 16, 20
+		p.Purpose, p.Rounds, p.Warm, p.Samples = Capacity, 80, 16, 20
+	case 3:
+		p.Purpose, p.Rounds, p.Samples = Pulse, 1, 4
+		ok = ok && f == Int8
 	default:
-		number += 300
-		p.Rounds, p.Samples = 1, 4
+		ok = false
 	}
-	p.Number = uint16(number)
-	return p
+	p.Name = string(p.Purpose) + "-" + f.String() + "-" + strconv.Itoa(size)
+	return p, ok
 }
 
-// sizes are the rounds of a flavour, each twice the work of the one before: some
-// size gives any device a round of 40 to 80 ms. K is as large as the flavour
-// allows where hashing would else take a share of the round.
-func sizes(f Flavour) []Shape {
-	var out []Shape
+// sizeOf is the round of a flavour's size, each twice the work of the one before:
+// some size gives any device that there is a round of 40 to 80 ms, in bf16 of 30
+// to 80. K is as large as the flavour allows where hashing would else take a share
+// of the round. false is past the last size.
+func sizeOf(f Flavour, size int) (Shape, bool) {
 	switch f {
 	case Int8: // 2.7e11 to 5.6e14 operations
-		for i := range 12 {
-			k := 32768
-			if i >= 7 {
-				k = 65536
-			}
-			m, n := square(38 + i - log2(2*k))
-			out = append(out, Shape{Int8, m, n, k})
+		k := 32768
+		if size >= 7 {
+			k = 65536
 		}
+		m, n := square(38 + size - log2(2*k))
+		return Shape{Int8, m, n, k}, size < 12
 	case BF16: // 6.9e10 to 7.0e13
-		for i := range 11 {
-			m, n := square(22 + i)
-			out = append(out, Shape{BF16, m, n, 8192})
-		}
-	case FP64: // 2.1e9 to 4.4e12
-		for i := range 12 {
-			out = append(out, Shape{FP64, 1 << (5 + i), 1024, 4096})
-		}
+		m, n := square(22 + size)
+		return Shape{BF16, m, n, 8192}, size < 11
+	default: // 2.1e9 to 4.4e12
+		return Shape{FP64, 1 << (5 + size), 1024, 4096}, size < 12
 	}
-	return out
 }
 
 // square splits 2^n entries into M >= N.

@@ -3,6 +3,7 @@ package challenges
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -103,16 +104,88 @@ func TestSpecificationHasTheVectors(t *testing.T) {
 	has("commitment", positions[0].Commit[:])
 	has("positions", positions[0].Packed)
 	has("nonce", positions[0].Nonces[0])
-	var openings []struct {
-		Root    hexBytes
-		Opening hexBytes
+	for _, name := range []string{"commitment.json", "commitment-8.json"} {
+		var openings []struct {
+			Root    hexBytes
+			Opening hexBytes
+		}
+		read(name, &openings)
+		has("root of an opening", openings[1].Root)
+		has("siblings of an opening", openings[1].Opening[commit.ChunkBytes:])
 	}
-	read("commitment.json", &openings)
-	has("root of an opening", openings[1].Root)
-	has("siblings of an opening", openings[1].Opening[commit.ChunkBytes:])
+	for _, name := range []string{"bf16.json", "fp64fma.json"} {
+		var v computeVector
+		read(name, &v)
+		for _, text := range workedText(v) {
+			if !strings.Contains(spec, strings.Join(strings.Fields(text), "")) {
+				t.Errorf("%s: the specification lacks %s", name, text)
+			}
+		}
+	}
 	var transcripts []transcriptVector
 	read("transcripts.json", &transcripts)
 	has("id of a transcript", transcripts[0].ID[:])
+}
+
+// workedText is what the specification shows of a flavour's vector.
+func workedText(v computeVector) []string {
+	text := []string{hex.EncodeToString(v.Key[:]), hex.EncodeToString(v.Entries[0].Bytes), v.Files[0].ID.String()}
+	if len(v.Lines) > 0 {
+		ints := strings.Fields(v.Lines[0].Ints)[:8]
+		return append(text, hex.EncodeToString(v.Blocks[0].Out), strings.Join(ints, ", "), v.Entries[0].Value[1:4])
+	}
+	lane := v.Lanes[0]
+	text = append(text, hex.EncodeToString(lane.Bytes), lane.Start+lane.Constant, lane.Last)
+	var coefficients string
+	for _, c := range v.Coefficients[:stepFMAs] {
+		coefficients += c[:16]
+	}
+	step := lane.Steps[0]
+	return append(text, coefficients, strings.Join(step.P, ""), step.Rotated+step.Next)
+}
+
+// TestSpecificationHasTheTable compares the rows that the document lists, and
+// those that it gives by formula, with the table.
+func TestSpecificationHasTheTable(t *testing.T) {
+	spec := readSpec(t)
+	has := func(format string, args ...any) {
+		t.Helper()
+		if row := fmt.Sprintf(format, args...); !strings.Contains(spec, row) {
+			t.Errorf("the specification lacks %q", row)
+		}
+	}
+	sizes := map[Flavour]int{}
+	for _, p := range Profiles() {
+		s := p.Shape
+		if p.Simulated {
+			has("| %d | `%s` | %s | %v | %d | %d | %d | %d | %d | %d |\n",
+				p.Number, p.Name, p.Purpose, s.Flavour, s.M, s.N, s.K, p.Rounds, p.Warm, p.Samples)
+			continue
+		}
+		flavours := "all"
+		if p.Purpose == Pulse {
+			flavours = "int8"
+		}
+		has("| %s | %s | %d | %d | %d |\n", p.Purpose, flavours, p.Rounds, p.Warm, p.Samples)
+		// The document's formulas, once more.
+		i := int(p.Number % 100)
+		n, k, ops := 22+i, 32768, uint64(1)<<(38+i)
+		switch {
+		case s.Flavour == Int8 && i >= 7:
+			n, k = 21+i, 65536
+		case s.Flavour == BF16:
+			k, ops = 8192, 1<<(36+i)
+		case s.Flavour == FP64:
+			n, k, ops = 15+i, 4096, 1<<(31+i)
+		}
+		if s.M*s.N != 1<<n || s.K != k || s.Ops() != ops || s.M < s.N && s.Flavour != FP64 || s.M > 2*s.N && s.Flavour != FP64 {
+			t.Errorf("%s: %v with %d operations is not as specified", p.Name, s, s.Ops())
+		}
+		sizes[s.Flavour] = max(sizes[s.Flavour], i)
+	}
+	has("| int8 | 7 to %d |", sizes[Int8])
+	has("| bf16 | 0 to %d |", sizes[BF16])
+	has("| fp64fma | 0 to %d |", sizes[FP64])
 }
 
 func TestSpecificationHasTheLimits(t *testing.T) {

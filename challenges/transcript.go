@@ -55,6 +55,10 @@ func (s *Session) Transcript() Transcript {
 			frame, err := s.spool.Read(e.spooled)
 			if err != nil {
 				s.rewind(i, EndInternal)
+				for !s.verifyLast() {
+					// What is last now was covered by a later signature only.
+					s.rewind(len(s.events)-2, EndInternal)
+				}
 				v := s.script.verdict()
 				s.settled = &v
 				last := len(s.events) - 1 // an earlier one may be gone as well

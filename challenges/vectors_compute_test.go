@@ -223,7 +223,7 @@ func answerTo(t *testing.T, row Profile, why string, fill func(*Hash, Shape) []u
 	}
 	v := c.s.Verdict()
 	a.Outcome, a.Clause = v.Outcome, v.Clause
-	given, want := make([]uint64, 1), make([]uint64, 1)
+	want := make([]uint64, 1)
 	given, err := row.Shape.Layout().Verify(a.Root, pos, a.Opening)
 	if err != nil {
 		t.Fatal(err)
