@@ -12,7 +12,7 @@ import (
 	"github.com/assaynet/assay/gpu"
 )
 
-// recorded is one honest challenge of the devnet's profile: the events that its
+// recorded is one honest challenge of a simulated profile: the events that its
 // checker's session saw, and what crossed the wire.
 type recorded struct {
 	envelope      challenges.Envelope
@@ -25,17 +25,18 @@ type recorded struct {
 
 // record plays an honest provider without a clock: the engine computes, the
 // session draws, the engine opens.
-func record(tb testing.TB) recorded {
+func record(tb testing.TB, profile uint16) recorded {
 	tb.Helper()
 	network, checkerKey, providerKey := challenges.Hash{1}, simKey(0), simKey(1)
 	r := recorded{secret: challenges.Secret{9}}
-	row, err := challenges.LookupProfile(1)
+	row, err := challenges.LookupProfile(profile)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := challenges.ComputeParams{Profile: 1, Window: 4, Claim: 95e6}
+	const round = 52 * time.Millisecond
+	p := challenges.ComputeParams{Profile: profile, Window: 4, Claim: row.Shape.Ops() * uint64(time.Second) / uint64(round) / 100 * 95}
 	c := challenges.Challenge{
-		Network: network, Provider: challenges.IDOf(providerKey), Device: "gpu0", Kind: challenges.Matmul,
+		Network: network, Provider: challenges.IDOf(providerKey), Device: "gpu0", Kind: row.Shape.Flavour.Kind(),
 		Commit: r.secret.Commit(), Deadline: row.Deadline(p.Claim, 0), Params: challenges.Marshal(&p),
 	}
 	r.envelope = challenges.Seal(network, challenges.KindChallenge, challenges.Marshal(&c), checkerKey)
@@ -83,7 +84,7 @@ func record(tb testing.TB) recorded {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		now += 52 * time.Millisecond
+		now += round
 		core.Roots = append(core.Roots, root.Root)
 		out := provide(challenges.StreamControl, challenges.NewRoot(root.Round, root.Root, root.Key, now))
 		send(out)
@@ -106,10 +107,23 @@ func record(tb testing.TB) recorded {
 	return r
 }
 
-// BenchmarkCheckerVerify is everything that a checker computes for one devnet
-// challenge: session, samples, openings, signatures, transcript.
-func BenchmarkCheckerVerify(b *testing.B) {
-	r := record(b)
+// each runs a benchmark for every simulated profile but the vectors'.
+func each(b *testing.B, run func(b *testing.B, profile uint16)) {
+	for _, number := range []uint16{1, 3, 4, 7, 8} {
+		row, err := challenges.LookupProfile(number)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("profile="+row.Name, func(b *testing.B) { run(b, number) })
+	}
+}
+
+// BenchmarkCheckerVerify is everything that a checker computes for one challenge:
+// session, samples, openings, signatures, transcript.
+func BenchmarkCheckerVerify(b *testing.B) { each(b, checkerVerify) }
+
+func checkerVerify(b *testing.B, profile uint16) {
+	r := record(b, profile)
 	checkerKey := simKey(0)
 	var transcript int
 	for b.Loop() {
@@ -133,8 +147,10 @@ func BenchmarkCheckerVerify(b *testing.B) {
 }
 
 // BenchmarkReplay is a customer's check of the same transcript.
-func BenchmarkReplay(b *testing.B) {
-	r := record(b)
+func BenchmarkReplay(b *testing.B) { each(b, replay) }
+
+func replay(b *testing.B, profile uint16) {
+	r := record(b, profile)
 	s, err := challenges.NewSession(r.envelope, r.secret)
 	if err != nil {
 		b.Fatal(err)
@@ -153,8 +169,10 @@ func BenchmarkReplay(b *testing.B) {
 
 // BenchmarkProviderProof is what a provider computes besides the product: trees,
 // openings, signatures.
-func BenchmarkProviderProof(b *testing.B) {
-	row, err := challenges.LookupProfile(1)
+func BenchmarkProviderProof(b *testing.B) { each(b, providerProof) }
+
+func providerProof(b *testing.B, profile uint16) {
+	row, err := challenges.LookupProfile(profile)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -180,8 +198,10 @@ func BenchmarkProviderProof(b *testing.B) {
 
 // BenchmarkProviderProduct is the product itself, all rounds, on one core: what
 // a simulated device's modelled time must cover 20 times.
-func BenchmarkProviderProduct(b *testing.B) {
-	row, err := challenges.LookupProfile(1)
+func BenchmarkProviderProduct(b *testing.B) { each(b, providerProduct) }
+
+func providerProduct(b *testing.B, profile uint16) {
+	row, err := challenges.LookupProfile(profile)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestCheatingProviders(t *testing.T) {
 		some    bool
 		clause  string
 	}{
-		{name: "1 % of the entries wrong", product: cheat.Liar{Inner: gpu.Exact{}, Share: 0.01}, epochs: 5, want: wrong, some: true, clause: challenges.ClauseValue},
+		{name: "1 % of the entries wrong", product: cheat.Liar{Inner: gpu.Exact{}, Share: 0.01}, epochs: 10, want: wrong, some: true, clause: challenges.ClauseValue},
 		{name: "10 % of the entries wrong", product: cheat.Liar{Inner: gpu.Exact{}, Share: 0.1}, want: wrong, clause: challenges.ClauseValue},
 		{name: "one row wrong", product: oneRow{gpu.Exact{}}, epochs: 3, want: wrong, some: true, clause: challenges.ClauseValue},
 		{name: "silent whenever a sample hits", device: func(d gpu.Device) gpu.Device {

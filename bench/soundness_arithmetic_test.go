@@ -54,6 +54,9 @@ func TestArithmetic(t *testing.T) {
 		fmt.Println("\n| arithmetic | entries that differ | verdict |\n|---|---|---|")
 	}
 	for _, tt := range arithmetics() {
+		if _, slow := tt.product.(cheat.Narrow); slow && tt.exact && testing.Short() {
+			continue // it passes, and so makes all its rounds
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			want, clause := challenges.Wrong, challenges.ClauseValue
 			if tt.exact {
@@ -74,7 +77,7 @@ func TestArithmetic(t *testing.T) {
 				t.Errorf("%v of the entries differ", share)
 			}
 			if *soundness > 0 {
-				fmt.Printf("| %s | %s | %v |\n", tt.name, percent(share), want)
+				fmt.Printf("| %s | %.2f %% | %v |\n", tt.name, 100*share, want)
 			}
 		})
 	}

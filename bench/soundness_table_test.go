@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -132,6 +134,11 @@ func TestDetection(t *testing.T) {
 		few     int // runs for each cell without the flag
 		weight  int // share of the flag's runs, in eighths
 	}{{1, 30, 8}, {3, 8, 4}, {4, 8, 4}, {7, 8, 4}, {8, 3, 1}}
+	shares := []float64{0.01, 0.02, 0.05, 0.1, 0.5}
+	if testing.Short() {
+		rows = slices.Delete(rows, 1, 4)
+		shares = []float64{0.02, 0.1}
+	}
 	for _, r := range rows {
 		row, err := challenges.LookupProfile(r.profile)
 		if err != nil {
@@ -140,47 +147,36 @@ func TestDetection(t *testing.T) {
 		n := r.few
 		if *soundness > 0 {
 			n = max(1, *soundness*r.weight/8)
-			fmt.Printf("\nRow %d, %s: %d rounds of %d samples.\n\n", row.Number, row.Name, row.Rounds, row.Samples)
-			fmt.Println("| skipped | how | caught of runs | measured, 95 % interval | formula | skipped by those that pass |\n|---|---|---|---|---|---|")
+			fmt.Printf("\nRow %d, %s, %d x %d samples; %d runs a cell:\n\n", row.Number, row.Name, row.Rounds, row.Samples, n)
+			fmt.Println("| | 1 % | 2 % | 5 % | 10 % | 50 % | 1 %: skipped by those that pass |\n|---|---|---|---|---|---|---|")
 		}
 		for _, pattern := range []cheat.Pattern{cheat.Spread, cheat.Columns, cheat.Tiles, cheat.Rounds, half} {
-			for _, share := range []float64{0.01, 0.02, 0.05, 0.1, 0.5} {
-				if testing.Short() && share != 0.02 && share != 0.1 {
-					continue
-				}
-				cell{row, pattern, share}.check(t, n)
+			cells := []string{string(pattern)}
+			for _, share := range shares {
+				cells = append(cells, cell{row, pattern, share}.check(t, n))
+			}
+			if *soundness > 0 {
+				_, skipped := passes(row, pattern, shares[0])
+				fmt.Printf("| %s | %.2f %% |\n", strings.Join(cells, " | "), 100*skipped)
 			}
 		}
 	}
 }
 
-// check asserts, and prints if asked to.
-func (c cell) check(t *testing.T, n int) {
+// check asserts, and writes down what was caught, with its interval, and the
+// formula's value, in percent.
+func (c cell) check(t *testing.T, n int) string {
 	t.Helper()
 	wrong := c.caught(t, n)
-	pass, skipped := passes(c.row, c.pattern, c.share)
+	pass, _ := passes(c.row, c.pattern, c.share)
 	// The secrets are fixed, so this never flakes.
 	if low, high := interval(wrong, n, 0.9999); 1-pass < low-1e-12 || 1-pass > high+1e-12 {
 		t.Errorf("row %d, %s, %v skipped: caught %d of %d, the formula says %.4f", c.row.Number, c.pattern, c.share, wrong, n, 1-pass)
 	}
-	if *soundness > 0 {
-		low, high := interval(wrong, n, 0.95)
-		fmt.Printf("| %v %% | %s | %d of %d | %.3f to %.3f | %s | %s |\n",
-			100*c.share, c.pattern, wrong, n, low, high, complement(pass), percent(skipped))
+	low, high := interval(wrong, n, 0.95)
+	formula := fmt.Sprintf("%.1f", 100*(1-pass))
+	if pass > 0 && pass < 0.0005 {
+		formula = fmt.Sprintf("100 - %.0e", 100*pass)
 	}
-}
-
-// complement writes 1 - p so that what is near 1 is told from 1.
-func complement(p float64) string {
-	if p > 0 && p < 1e-4 {
-		return fmt.Sprintf("1 - %.0e", p)
-	}
-	return fmt.Sprintf("%.4f", 1-p)
-}
-
-func percent(share float64) string {
-	if math.IsNaN(share) {
-		return "none pass"
-	}
-	return fmt.Sprintf("%.2f %%", 100*share)
+	return fmt.Sprintf("%.1f [%.1f, %.1f] %s", 100*float64(wrong)/float64(n), 100*low, 100*high, formula)
 }

@@ -108,3 +108,42 @@ func BenchmarkVerifyOpenings(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSeal is what the size of a transcript costs on top: hashing the frames
+// of a capacity row, sealing and encoding.
+func BenchmarkSeal(b *testing.B) {
+	v := newVerifyRow(b, 1204)
+	key := simKey(0)
+	for b.Loop() {
+		t := challenges.Transcript{Signatures: [][]byte{{}, {}}}
+		for r, opening := range v.openings {
+			for _, body := range challenges.NewOpening(r, challenges.Hash{}, opening) {
+				challenges.FrameHash(body)
+				t.Events = append(t.Events, challenges.Event{Stream: challenges.StreamBulk, Frame: body})
+			}
+		}
+		t.Verdict.Outcome = challenges.Pass
+		env := challenges.SealTranscript(t, challenges.Hash{}, key)
+		b.SetBytes(int64(len(challenges.Marshal(&env))))
+	}
+}
+
+// BenchmarkProductRow is one row of C against 256 columns on this core: what
+// recomputing a product costs, to compare a sample with.
+func BenchmarkProductRow(b *testing.B) {
+	s := challenges.Shape{M: 1, N: 256, K: 32768}
+	key := challenges.Hash{3}
+	row, cols := make([]byte, s.Line()), make([]byte, s.N*s.Line())
+	s.RowA(&key, 0, row)
+	for j := range s.N {
+		s.ColB(&key, j, cols[j*s.Line():])
+	}
+	b.ReportMetric(float64(s.Ops()), "ops/op")
+	var sum int32
+	for b.Loop() {
+		for j := range s.N {
+			sum += s.Dot(row, cols[j*s.Line():][:s.Line()])
+		}
+	}
+	_ = sum
+}

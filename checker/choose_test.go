@@ -55,7 +55,7 @@ func TestChoose(t *testing.T) {
 		// 8 s: no capacity run of fp64fma fits any more, so its turn is the next one's.
 		{"400 ms away", false, spot, realDevice, 400 * ms, []uint16{1209, 2210, 1209, 1209}},
 		{"out of reach", false, spot, realDevice, 600 * ms, []uint16{0, 0, 0}},
-		{"capacity", false, capacity, realDevice, 10 * ms, []uint16{1208, 2209, 3209}},
+		{"capacity", false, capacity, realDevice, 10 * ms, []uint16{1208, 2208, 3209}},
 		{"too slow in one flavour", false, spot, slowBF16, 10 * ms, []uint16{1108, 3109, 3109, 1108}},
 		// Simulated rows of these purposes are of int8 alone.
 		{"simulated spot", true, spot, simDevice, 10 * ms, []uint16{7, 7, 7}},

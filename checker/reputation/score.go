@@ -144,9 +144,11 @@ func Claim(s *Standing, f challenges.Flavour) uint64 {
 }
 
 // Score is the provisional sorting number, 0 to 1: the share of GPU challenges
-// passed, times reachability, times the share of the claim that was shown, in the
-// flavour where it is least. It is 0 without a pass, and 0 with a proof of wrong work. Refusals count as failures
-// beyond an allowance; neutral ones and unknown never.
+// passed, times reachability, times the share of the claim that was shown, of the
+// flavours that were the one with the least. It is 0 without a pass, without any
+// figure (a provider can see to it that there is none), and with a proof of wrong
+// work. Refusals count as failures beyond an allowance; neutral ones and unknown
+// never.
 func Score(s *Standing, p *committee.Params) float64 {
 	passes := float64(s.gpu(challenges.Pass))
 	a := Available(s, p)
@@ -159,11 +161,14 @@ func Score(s *Standing, p *committee.Params) float64 {
 	// bit depend on the machine.
 	allowed := float64(float64(p.RefusalPermille) / 1000 * (passes + failures + refusals))
 	score := float64(passes / (passes + failures + max(0, refusals-allowed)) * *a.Reachability)
-	least := 1.0
+	least, shown := 1.0, false
 	for _, r := range s.Rates {
 		if r.Claim > 0 && r.Best > 0 {
-			least = min(least, float64(r.Best)/float64(r.Claim))
+			least, shown = min(least, float64(r.Best)/float64(r.Claim)), true
 		}
+	}
+	if !shown {
+		return 0
 	}
 	return score * least
 }

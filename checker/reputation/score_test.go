@@ -91,20 +91,21 @@ func TestScore(t *testing.T) {
 		{"nothing known", Standing{}, 0},
 		{"reached, no pass", Standing{Checkers: reached}, 0},
 		{"passes of probes are none", Standing{Checkers: reached, Kinds: []KindCount{{Kind: challenges.Probe, Outcomes: [8]uint64{challenges.Pass: 5}}}}, 0},
-		{"pass, never probed", Standing{Kinds: gpu(counts{challenges.Pass: 9})}, 0},
-		{"pass", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9})}, 1},
-		{"a proof", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Proofs: []challenges.Hash{{1}}}, 0},
-		{"late", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Late: 1})}, 0.9},
-		{"late and withheld", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 8, challenges.Late: 1, challenges.Withheld: 1})}, 0.8},
-		{"5 % refused", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 95, challenges.Refused: 5})}, 1},
-		{"10 % refused", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 90, challenges.Refused: 10})}, 90.0 / 95},
-		{"10 % refused, half of it neutral", Standing{Checkers: reached, Neutral: 6, Kinds: gpu(counts{challenges.Pass: 90, challenges.Refused: 10})}, 1},
-		{"all refusals neutral", Standing{Checkers: reached, Neutral: 50, Kinds: gpu(counts{challenges.Pass: 50, challenges.Refused: 50})}, 1},
-		{"half reached", Standing{Checkers: []CheckerRate{{Checker: testID(0), Up: 5, Total: 10}}, Kinds: gpu(counts{challenges.Pass: 9})}, 0.5},
+		{"pass, never probed", Standing{Rates: rates(100, 100), Kinds: gpu(counts{challenges.Pass: 9})}, 0},
+		{"pass", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9})}, 1},
+		{"pass, no figure", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9})}, 0},
+		{"a proof", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Proofs: []challenges.Hash{{1}}}, 0},
+		{"late", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Late: 1})}, 0.9},
+		{"late and withheld", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 8, challenges.Late: 1, challenges.Withheld: 1})}, 0.8},
+		{"5 % refused", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 95, challenges.Refused: 5})}, 1},
+		{"10 % refused", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 90, challenges.Refused: 10})}, 90.0 / 95},
+		{"10 % refused, half of it neutral", Standing{Rates: rates(100, 100), Checkers: reached, Neutral: 6, Kinds: gpu(counts{challenges.Pass: 90, challenges.Refused: 10})}, 1},
+		{"all refusals neutral", Standing{Rates: rates(100, 100), Checkers: reached, Neutral: 50, Kinds: gpu(counts{challenges.Pass: 50, challenges.Refused: 50})}, 1},
+		{"half reached", Standing{Rates: rates(100, 100), Checkers: []CheckerRate{{Checker: testID(0), Up: 5, Total: 10}}, Kinds: gpu(counts{challenges.Pass: 9})}, 0.5},
 		{"80 % of the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 100)}, 0.8},
 		{"twice the claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(200, 100)}, 1},
-		{"claim without a figure", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(0, 100)}, 1},
-		{"figure without a claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 0)}, 1},
+		{"claim without a figure", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(0, 100)}, 0}, // the provider may have seen to it
+		{"figure without a claim", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 0)}, 0},
 		{"the flavour shown least", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 100, 30, 60, 90, 100)}, 0.5},
 		{"the last flavour shown least", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(80, 100, 0, 60, 10, 100)}, 0.1},
 		{"over the claim in one flavour, under it in another", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9}), Rates: rates(900, 100, 80, 100)}, 0.8},
@@ -112,7 +113,7 @@ func TestScore(t *testing.T) {
 			Checkers: reached, Rates: rates(50, 100, 100, 100),
 			Kinds: append(gpu(counts{challenges.Pass: 5}), KindCount{Kind: challenges.FMA, Outcomes: [8]uint64{challenges.Pass: 3, challenges.Late: 2}}),
 		}, 0.4},
-		{"unknown", Standing{Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Unknown: 900})}, 1},
+		{"unknown", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Unknown: 900})}, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -229,7 +230,7 @@ func TestNeutralProbesDoNotUnderflow(t *testing.T) {
 	item := report.Item{Kind: challenges.Probe, Outcome: challenges.Refused, Reason: challenges.ReasonTenant}
 	a := Combine(&r, 0, challenges.NodeID{9}, []Seen{{Checker: challenges.NodeID{1}, Observation: report.Observation{
 		Provider: challenges.NodeID{9}, Slices: []byte{1},
-		Items: []report.Item{item, {Challenge: challenges.Hash{1}, Kind: challenges.Matmul, Outcome: challenges.Pass}},
+		Items: []report.Item{item, {Challenge: challenges.Hash{1}, Kind: challenges.Matmul, Profile: 1, Outcome: challenges.Pass, OpsLower: 5, Claim: 5}},
 	}}})
 	s, _ := Fold(Standing{}, a, &p)
 	if got := Score(&s, &p); got != 1 {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
-	"github.com/assaynet/assay/challenges/commit"
 	"github.com/assaynet/assay/gpu"
 )
 
@@ -46,6 +45,7 @@ type pipelineRun struct {
 
 type pipelineRound struct {
 	key, root challenges.Hash
+	opens     gpu.Run // a job of this round alone; nil: not begun
 	packed    []byte
 	asked     chan struct{} // closed when packed is set
 }
@@ -73,25 +73,30 @@ func (p *pipelineRun) Next(ctx context.Context) (gpu.Root, error) {
 		return gpu.Root{}, err
 	}
 	root := challenges.NextKey(key, key, nil) // a hash of nothing that anybody has
+	var opens gpu.Run
 	if p.pipeline.Invent {
-		root = p.invented(key).Root()
+		var err error
+		if opens, root, err = p.commit(ctx, noise{}, key); err != nil {
+			return gpu.Root{}, err
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rounds[n].key, p.rounds[n].root = key, root
+	p.rounds[n].key, p.rounds[n].root, p.rounds[n].opens = key, root, opens
 	p.next++
 	return gpu.Root{Round: n, Root: root, Key: key}, nil
 }
 
-// invented is the tree of a matrix of noise.
-func (p *pipelineRun) invented(key challenges.Hash) *commit.Tree {
-	s := p.job.Profile.Shape
-	c := make([]byte, s.Bytes())
-	r := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(key[:]), 0))
-	for i := 0; i < len(c); i += 8 {
-		binary.LittleEndian.PutUint64(c[i:], r.Uint64())
+// commit has the engine make one round with a key of our own.
+func (p *pipelineRun) commit(ctx context.Context, product gpu.Product, key challenges.Hash) (gpu.Run, challenges.Hash, error) {
+	job := p.job
+	job.Profile.Rounds = 1
+	run, err := gpu.NewCPU(gpu.CPUConfig{Product: keyed{product, key}}).Start(ctx, job)
+	if err != nil {
+		return nil, challenges.Hash{}, err
 	}
-	return commit.New(c, s.Width())
+	root, err := run.Next(ctx)
+	return run, root.Root, err
 }
 
 // Open opens the matrix that is there by now.
@@ -104,16 +109,35 @@ func (p *pipelineRun) Open(ctx context.Context, round int, at []uint32) ([]byte,
 	}
 	r.packed = challenges.PackPositions(at)
 	close(r.asked)
-	if p.pipeline.Invent {
-		return p.invented(r.key).Open(at), nil
+	if r.opens == nil {
+		var err error
+		if r.opens, _, err = p.commit(ctx, p.pipeline.Product, r.key); err != nil {
+			return nil, err
+		}
 	}
-	s := p.job.Profile.Shape
-	c := make([]byte, s.Bytes())
-	if err := p.pipeline.Product.Compute(ctx, r.key, s, c); err != nil {
-		return nil, err
-	}
-	return commit.New(c, s.Width()).Open(at), nil
+	return r.opens.Open(ctx, 0, at)
 }
 
-// Close does nothing.
+// Close does nothing: the rounds' own jobs end with their contexts.
 func (*pipelineRun) Close() error { return nil }
+
+// keyed is a product of another key than the engine asks for.
+type keyed struct {
+	gpu.Product
+	key challenges.Hash
+}
+
+func (k keyed) Compute(ctx context.Context, _ challenges.Hash, s challenges.Shape, c []byte) error {
+	return k.Product.Compute(ctx, k.key, s, c)
+}
+
+// noise is a matrix that follows from the key and is no product.
+type noise struct{}
+
+func (noise) Compute(_ context.Context, key challenges.Hash, _ challenges.Shape, c []byte) error {
+	r := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(key[:]), 0))
+	for i := 0; i < len(c); i += 8 {
+		binary.LittleEndian.PutUint64(c[i:], r.Uint64())
+	}
+	return nil
+}

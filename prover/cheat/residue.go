@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/assaynet/assay/challenges"
-	"github.com/assaynet/assay/challenges/simd"
 )
 
 // Residue is the bf16 product made of three int8 products. It is exact, so it
@@ -21,6 +20,7 @@ type parts struct{ h, l, d []byte }
 
 // Compute makes the whole matrix, of flavour bf16.
 func (Residue) Compute(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
+	int8s := challenges.Shape{Flavour: challenges.Int8}
 	line := make([]byte, s.Line())
 	cols := make([]parts, s.N)
 	for j := range cols {
@@ -34,7 +34,7 @@ func (Residue) Compute(ctx context.Context, key challenges.Hash, s challenges.Sh
 		s.RowA(&key, i, line)
 		a := split(s, line)
 		for j, b := range cols {
-			v := 6*simd.DotInt8(a.h, b.h) + 3*simd.DotInt8(a.l, b.l) - 2*simd.DotInt8(a.d, b.d)
+			v := 6*int8s.Dot(a.h, b.h) + 3*int8s.Dot(a.l, b.l) - 2*int8s.Dot(a.d, b.d)
 			s.PutValue(c[(i*s.N+j)*s.Width():], uint64(uint32(v)))
 		}
 	}
