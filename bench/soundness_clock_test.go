@@ -79,7 +79,7 @@ func TestRootsComputedAhead(t *testing.T) {
 
 // TestRoundTripShown: the provider decides how long its pings take, so no round
 // trip moves a bound. It is forgiven 3 % in the mark late, at most; and more than
-// a twentieth of the measured time leaves no figure at all.
+// a twentieth of the time at the claim leaves no figure at all.
 func TestRoundTripShown(t *testing.T) {
 	const need = 95e6 * 85 / 100 // less is late
 	tests := []struct {
@@ -91,12 +91,14 @@ func TestRoundTripShown(t *testing.T) {
 	}{
 		{"in time, near", 100e6, time.Millisecond, challenges.Pass, true},
 		{"in time, far", 100e6, 40 * time.Millisecond, challenges.Pass, true},
-		{"in time, too far for a figure", 100e6, 43 * time.Millisecond, challenges.Pass, false},
+		{"in time, just near enough for a figure", 100e6, 44 * time.Millisecond, challenges.Pass, true},
+		{"in time, too far for a figure", 100e6, 45 * time.Millisecond, challenges.Pass, false},
 		{"in time, very far", 100e6, 2 * time.Second, challenges.Pass, false},
 		{"2 % short, near", need * 98 / 100, time.Millisecond, challenges.Late, true},
 		{"2 % short, far", need * 98 / 100, 40 * time.Millisecond, challenges.Pass, true},
 		{"4 % short, near", need * 96 / 100, time.Millisecond, challenges.Late, true},
-		{"4 % short, far", need * 96 / 100, 50 * time.Millisecond, challenges.Late, true},
+		{"4 % short, far", need * 96 / 100, 44 * time.Millisecond, challenges.Late, true},
+		{"4 % short, and so no nearer to a figure", need * 96 / 100, 50 * time.Millisecond, challenges.Pass, false},
 		// Without a figure nobody is late either, and nothing is shown.
 		{"half as fast, too far for a figure", need / 2, 200 * time.Millisecond, challenges.Pass, false},
 	}

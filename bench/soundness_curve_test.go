@@ -47,7 +47,7 @@ func (p *plot) frame() {
 		p.line(plotLeft, y, plotLeft+plotWidth, y, "#ddd")
 		p.text(plotLeft-6, y+4, "end", fmt.Sprintf("%d %%", 20*caught))
 	}
-	p.text(plotLeft+plotWidth/2, plotTop+plotHeight+40, "middle", "share of the work that is skipped; lines: 1 - (1-f)^(Rs), points: measured, with 95 % intervals")
+	p.text(plotLeft+plotWidth/2, plotTop+plotHeight+40, "middle", "share of the work that is skipped; lines: 1 - (1-f)^samples, points: measured, with 95 % intervals")
 }
 
 // formula draws 1 - (1-f)^n.
@@ -86,7 +86,7 @@ func TestDetectionCurve(t *testing.T) {
 		p.formula(row.Rounds*row.Samples, c.colour)
 		y := plotTop + 20 + 18*float64(i)
 		p.line(plotLeft+12, y-4, plotLeft+36, y-4, c.colour)
-		p.text(plotLeft+42, y, "start", fmt.Sprintf("%s, Rs = %d", row.Name, row.Rounds*row.Samples))
+		p.text(plotLeft+42, y, "start", fmt.Sprintf("%s, %d", row.Name, row.Rounds*row.Samples))
 		n := max(1, *soundness*c.weight/8)
 		for _, share := range []float64{2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5} {
 			p.point(share, cell{row, cheat.Spread, share}.caught(t, n), n, c.colour)

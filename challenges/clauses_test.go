@@ -276,8 +276,8 @@ func TestClausesOfTheClock(t *testing.T) {
 		{"beyond the slack", 1180, 0, Late, true},
 		{"beyond the slack, within the benefit of the doubt", 1180, 20 * time.Millisecond, Pass, true},
 		{"beyond both", 1250, 20 * time.Millisecond, Late, true},
-		{"the doubt is 3 % at most", 1250, 45 * time.Millisecond, Late, true},
-		{"shorter than 20 round trips: no figure, and not late", 1500, 100 * time.Millisecond, Pass, false},
+		{"the doubt is 3 % at most", 1220, 41 * time.Millisecond, Late, true},
+		{"to be shorter than 20 round trips: no figure, and not late", 1500, 50 * time.Millisecond, Pass, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e, secret := sealed(t, 1, func(_ *Challenge, p *ComputeParams) { p.RTT = tt.rtt }, true)

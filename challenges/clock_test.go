@@ -2,6 +2,7 @@ package challenges
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -180,6 +181,14 @@ func TestWarmUp(t *testing.T) {
 	ending := func(cost perRound) Verdict {
 		return device(row, window, 18, cost, none, always(10*time.Microsecond)).judge(row, p, 16, deadline)
 	}
+	stall := func(at ...int) perRound {
+		return func(r int) time.Duration {
+			if slices.Contains(at, r) {
+				return 31 * d
+			}
+			return d
+		}
+	}
 	lagging := func(from, to int) perRound {
 		return func(r int) time.Duration {
 			if r >= from && r < to {
@@ -202,8 +211,13 @@ func TestWarmUp(t *testing.T) {
 		{"within the slack", whole(split(3*d, d*20/17), none), Pass, "", 85},
 		{"measured time of 20 round trips", far(160*ms, always(d)), Pass, "", 100},
 		{"measured time under 20 round trips, the whole run over", far(161*ms, always(d)), Pass, "", 0},
-		{"doubt of 3 % of the measured time", far(190*ms, split(10*d, d*102/85)), Pass, "", 83},
-		{"doubt of 3 % of the measured time, not of the run", far(190*ms, split(10*d, d*104/85)), Late, ClauseLate, 82},
+		{"doubt of 3 % of the measured time", far(155*ms, split(10*d, d*102/85)), Pass, "", 83},
+		{"doubt of 3 % of the measured time, not of the run", far(155*ms, split(10*d, d*104/85)), Late, ClauseLate, 82},
+		{"slow beyond 20 round trips that it was not to have", far(161*ms, split(d, 2*d)), Pass, "", 0},
+		{"a stall in the warm-up", whole(stall(3), none), Pass, "", 100},
+		{"a stall early on, then as claimed", whole(stall(20), none), Pass, "", 68},
+		{"a stall in the middle, then as claimed", whole(stall(47), none), Pass, "", 68},
+		{"two stalls that leave no half as claimed", whole(stall(30, 62), none), Late, ClauseLate, 52},
 		{"checker lags in the warm-up", whole(always(d), lagging(0, 15)), Pass, "", 100},
 		{"checker lags over the last positions of the warm-up", whole(always(d), lagging(15, 16)), Pass, "", 100},
 		{"checker lags in the timed rounds", whole(always(d), lagging(16, 80)), Pass, "", 0},

@@ -38,17 +38,22 @@ func (m *computeScript) time(outcome Outcome, n int, at time.Duration) {
 	ours := span > 0 && m.lag(at)*1000 > span*time.Duration(m.row.LagShare)
 
 	// SPEC: M9. Nothing is subtracted in a bound: the provider controls its RTT.
-	// A run shorter than MinRTTs round trips gives no figure, nor does a pulse.
-	if !ours && timed > 0 && m.row.Purpose != Pulse && took >= time.Duration(m.row.MinRTTs)*m.params.RTT {
-		v.OpsLower = rate(ops, took)
-		v.OpsBest = m.best(n)
+	// There is no figure where the timed rounds were to be shorter than MinRTTs round
+	// trips: what they were to be, so that a slow run gives none either. Nor does a
+	// pulse give one.
+	figure := timed > 0 && m.row.Purpose != Pulse &&
+		m.row.Measured(m.params.Claim) >= time.Duration(m.row.MinRTTs)*m.params.RTT
+	best := m.best(n)
+	if figure && !ours {
+		v.OpsLower, v.OpsBest = rate(ops, took), best
 	}
 
-	// SPEC: M9. The mark late alone gives the benefit of min(RTT, Doubt %).
-	if outcome == Pass && (v.OpsLower > 0 || ours) && m.row.Purpose != Pulse {
+	// SPEC: M9. The mark late alone gives the benefit of min(RTT, Doubt %), and that
+	// of the best interval.
+	if outcome == Pass && figure {
 		doubt := min(m.params.RTT, took*time.Duration(m.row.Doubt)/100)
 		need := m.params.Claim / 100 * uint64(100-m.row.Slack)
-		if rate(ops, took-doubt) < need {
+		if rate(ops, took-doubt) < need && best < need {
 			v.Outcome, v.Clause = Late, ClauseLate
 		}
 	}

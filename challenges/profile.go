@@ -35,7 +35,7 @@ type Profile struct {
 	Slack    int // percent below the claim that is not yet late
 	Doubt    int // percent of the measured time: most that the benefit of the doubt may subtract
 	LagShare int // permille of the measured time that the checker's own answers may take
-	MinRTTs  int // a measured time shorter than so many RTTs gives no figure
+	MinRTTs  int // timed rounds that are to take less than so many RTTs give no figure
 	Patience int // deadline, in expected run times
 
 	Grace    time.Duration // added to the deadline, for connection and start

@@ -136,12 +136,12 @@ func workedText(v computeVector) []string {
 	}
 	lane := v.Lanes[0]
 	text = append(text, hex.EncodeToString(lane.Bytes), lane.Start+lane.Constant, lane.Last)
-	var coefficients string
+	var coefficients strings.Builder
 	for _, c := range v.Coefficients[:stepFMAs] {
-		coefficients += c[:16]
+		coefficients.WriteString(c[:16])
 	}
 	step := lane.Steps[0]
-	return append(text, coefficients, strings.Join(step.P, ""), step.Rotated+step.Next)
+	return append(text, coefficients.String(), strings.Join(step.P, ""), step.Rotated+step.Next)
 }
 
 // TestSpecificationHasTheTable compares the rows that the document lists, and
