@@ -96,7 +96,7 @@ func (v *verifyRow) verify(tb testing.TB) {
 // row, on one core. Signatures and the transcript come on top: see
 // BenchmarkCheckerVerify for a row with as many rounds and samples.
 func BenchmarkVerifyOpenings(b *testing.B) {
-	for _, number := range []uint16{1104, 1204, 1206, 1208, 1210, 1308, 2208, 3208} {
+	for _, number := range []uint16{8, 1104, 1204, 1206, 1208, 1210, 1308, 2208, 3208} {
 		v := newVerifyRow(b, number)
 		b.Run(fmt.Sprintf("profile=%s", v.row.Name), func(b *testing.B) {
 			b.SetBytes(int64(v.bytes))
@@ -110,9 +110,15 @@ func BenchmarkVerifyOpenings(b *testing.B) {
 }
 
 // BenchmarkSeal is what the size of a transcript costs on top: hashing the frames
-// of a capacity row, sealing and encoding.
+// of a row with a warm-up, sealing and encoding.
 func BenchmarkSeal(b *testing.B) {
-	v := newVerifyRow(b, 1204)
+	for _, number := range []uint16{8, 1204} {
+		v := newVerifyRow(b, number)
+		b.Run("profile="+v.row.Name, func(b *testing.B) { v.seal(b) })
+	}
+}
+
+func (v *verifyRow) seal(b *testing.B) {
 	key := simKey(0)
 	for b.Loop() {
 		t := challenges.Transcript{Signatures: [][]byte{{}, {}}}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// computeScript judges a challenge of kind matmul or fma: it follows the key chain, draws the
-// positions after each root, authenticates each opening and recomputes the
-// values in it.
+// computeScript judges a challenge of kind matmul or fma: it follows the key
+// chain, draws the positions after each root, authenticates each opening and
+// recomputes the values in it.
 type computeScript struct {
 	id     Hash
 	device string

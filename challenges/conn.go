@@ -53,8 +53,9 @@ type Limits struct {
 // Protocols gives the limits of each protocol that a provider serves.
 func Protocols() map[string]Limits {
 	return map[string]Limits{
-		ProtoControl: {MaxFrame: MaxFrame, MaxBytes: 1 << 20, Idle: time.Minute, Total: 5 * time.Minute, PerPeer: 16},
-		ProtoBulk:    {MaxFrame: MaxFrame, MaxBytes: 8 << 20, Idle: time.Minute, Total: 5 * time.Minute, PerPeer: 16},
+		// As many as an offer may have devices: all may be asked at once.
+		ProtoControl: {MaxFrame: MaxFrame, MaxBytes: 1 << 20, Idle: time.Minute, Total: 5 * time.Minute, PerPeer: maxDevices},
+		ProtoBulk:    {MaxFrame: MaxFrame, MaxBytes: 8 << 20, Idle: time.Minute, Total: 5 * time.Minute, PerPeer: maxDevices},
 		ProtoProbe:   {MaxFrame: 1 << 10, MaxBytes: 16 << 10, Idle: 10 * time.Second, Total: 30 * time.Second, PerPeer: 8},
 		ProtoOffer:   {MaxFrame: MaxFrame, MaxBytes: 32 << 10, Idle: 10 * time.Second, Total: 30 * time.Second, PerPeer: 4},
 	}

@@ -20,6 +20,9 @@ type Offer struct {
 	Devices  []OfferDevice
 }
 
+// maxDevices bounds the devices of an offer.
+const maxDevices = 256
+
 // OfferDevice is one device of an offer.
 type OfferDevice struct {
 	_       struct{} `cbor:",toarray"`
@@ -60,7 +63,7 @@ func (o *Offer) Check() error {
 	if o.Expires <= o.Issued {
 		return fmt.Errorf("offer expires at %d, issued at %d", o.Expires, o.Issued)
 	}
-	if len(o.Addrs) > 16 || len(o.Devices) > 256 {
+	if len(o.Addrs) > 16 || len(o.Devices) > maxDevices {
 		return fmt.Errorf("offer of %d addresses and %d devices", len(o.Addrs), len(o.Devices))
 	}
 	err := errors.Join(text("operator", o.Operator, 128), text("region", o.Region, 64), text("agent", o.Agent, 64))

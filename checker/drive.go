@@ -43,8 +43,9 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 	ctx, cancel = context.WithDeadline(parent, d.start.Add(s.Challenge().Deadline))
 	defer cancel()
 
-	// What waits here is bounded in bytes, and a peer that sends more waits itself.
-	control, bulk := make(chan arrival, 8), make(chan arrival, 1)
+	// What waits here is at most 7 frames of 16 KiB with those in the readers' hands,
+	// and a peer that sends more waits itself.
+	control, bulk := make(chan arrival, 4), make(chan arrival, 1)
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	defer cancel() // ends the readers before the wait for them

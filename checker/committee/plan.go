@@ -64,8 +64,6 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 	return out
 }
 
-// rotation spreads the devices over the slots, the same for every checker
-// whatever other devices it knows.
 // flavourTurn steps through the flavours where every checker meets the device in
 // every epoch. Where they meet it in turns it is drawn: steps could keep pace with
 // the turns, and one checker would see one flavour for ever.
@@ -76,6 +74,8 @@ func flavourTurn(t Target, epoch uint64, all bool) uint64 {
 	return rotation(t, epoch+1)
 }
 
+// rotation spreads the devices, over the slots for epoch 0, the same for every
+// checker whatever other devices it knows.
 func rotation(t Target, epoch uint64) uint64 {
 	h := blake3.New(8, nil)
 	h.Write(t.Provider[:])

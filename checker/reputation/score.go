@@ -144,11 +144,11 @@ func Claim(s *Standing, f challenges.Flavour) uint64 {
 }
 
 // Score is the provisional sorting number, 0 to 1: the share of GPU challenges
-// passed, times reachability, times the share of the claim that was shown, of the
-// flavours that were the one with the least. It is 0 without a pass, without any
-// figure (a provider can see to it that there is none), and with a proof of wrong
-// work. Refusals count as failures beyond an allowance; neutral ones and unknown
-// never.
+// passed, times reachability, times the share of its claim that was shown in the
+// flavour where that is least, of those with a figure. It is 0 without a pass,
+// without any figure (a provider can see to it that there is none), and with a
+// proof of wrong work. Refusals count as failures beyond an allowance; neutral
+// ones and unknown never.
 func Score(s *Standing, p *committee.Params) float64 {
 	passes := float64(s.gpu(challenges.Pass))
 	a := Available(s, p)
