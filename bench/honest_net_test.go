@@ -169,7 +169,7 @@ func honestKey(seed uint64, i int) ed25519.PrivateKey {
 // nearRow is the row that a purpose has for a device at no distance.
 func nearRow(t *testing.T, purpose challenges.Purpose, d gpu.Device) challenges.Profile {
 	t.Helper()
-	c, err := challenges.Choose(challenges.Want{Purpose: purpose, Simulated: true, Claim: d.Info().Int8Ops})
+	c, err := committee.Choose(committee.Want{Purpose: purpose, Simulated: true, Claim: d.Info().Int8Ops})
 	if err != nil {
 		t.Fatal(err)
 	}

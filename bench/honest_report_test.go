@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
 )
 
 // honestReport prints the tables, and writes them into the document.
@@ -268,7 +269,7 @@ func honestRows(b *strings.Builder) {
 		fmt.Fprintf(b, "| %d ms |", ms)
 		var need float64
 		for _, p := range []challenges.Purpose{challenges.Spot, challenges.Capacity} {
-			c, err := challenges.Choose(challenges.Want{Purpose: p, Claim: 3e14, RTT: ms * time.Millisecond, Budget: 30 * time.Second})
+			c, err := committee.Choose(committee.Want{Purpose: p, Claim: 3e14, RTT: ms * time.Millisecond, Budget: 30 * time.Second})
 			if err != nil {
 				b.WriteString(" none | - | - |")
 				continue

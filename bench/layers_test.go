@@ -19,25 +19,27 @@ import (
 
 const (
 	module   = "github.com/assaynet/assay/"
-	evidence = "challenges challenges/simd gpu/models gpu/attest gpu/telemetry checker/committee checker/evidence checker/report"
+	evidence = "challenges challenges/simd challenges/memory gpu/models gpu/attest gpu/telemetry checker/committee checker/evidence checker/report"
 	pure     = evidence + " checker/sla checker/reputation"
-	device   = "challenges challenges/commit challenges/simd gpu/models gpu/telemetry gpu/attest"
+	device   = "challenges challenges/commit challenges/simd challenges/fma challenges/memory gpu/models gpu/telemetry gpu/attest"
 	shell    = " gpu gpu/worker prover p2p store checker checker/client checker/api checker/mcp store/spool"
 )
 
 // layers says which packages of this module each package may import. A package without a row is an error,
 // which also keeps out internal, pkg, util, common and types.
 var layers = map[string]string{
-	"challenges": "challenges/simd challenges/commit", "challenges/simd": "", "challenges/commit": "challenges/simd", "gpu/models": "", "gpu/attest": "",
+	"challenges": "challenges/simd challenges/commit challenges/fma challenges/memory", "challenges/simd": "",
+	"challenges/commit": "challenges/simd", "challenges/fma": "challenges/simd", "challenges/memory": "challenges/simd",
+	"gpu/models": "", "gpu/attest": "",
 	"gpu/telemetry":     "gpu/models",
-	"checker/committee": "challenges",
-	"checker/evidence":  "challenges gpu/models gpu/attest gpu/telemetry",
-	"checker/report":    "challenges checker/committee checker/evidence",
+	"checker/committee": "challenges challenges/memory",
+	"checker/evidence":  "challenges challenges/memory gpu/models gpu/attest gpu/telemetry",
+	"checker/report":    "challenges challenges/memory checker/committee checker/evidence",
 	"checker/sla":       evidence, "checker/reputation": evidence + " checker/sla",
 
 	"gpu": device, "gpu/kernels": "", "gpu/kernels/ptx": "",
 	"gpu/cuda": device + " gpu gpu/kernels", "gpu/nvml": device + " gpu", "gpu/worker": device + " gpu",
-	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu challenges",
+	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu challenges challenges/fma challenges/memory challenges/simd",
 	"p2p": "challenges", "store": pure + " store/disk", "store/disk": "", "store/spool": "", "checker": pure, "checker/client": pure,
 	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/gpu/models"
 	"github.com/assaynet/assay/prover/cheat"
@@ -127,12 +128,12 @@ func TestRoundTripTooLongForAProfile(t *testing.T) {
 		// of the measured time is less.
 		challenges.Spot: 32 * time.Millisecond, challenges.Capacity: 176 * time.Millisecond,
 	} {
-		want := challenges.Want{Flavour: challenges.Int8, Purpose: purpose, Simulated: true, Claim: 95e6, RTT: most}
-		if _, err := challenges.Choose(want); err != nil {
+		want := committee.Want{Flavour: challenges.Int8, Purpose: purpose, Simulated: true, Claim: 95e6, RTT: most}
+		if _, err := committee.Choose(want); err != nil {
 			t.Errorf("%s at %v: %v", purpose, most, err)
 		}
 		want.RTT += 2 * time.Millisecond
-		if c, err := challenges.Choose(want); err == nil {
+		if c, err := committee.Choose(want); err == nil {
 			t.Errorf("%s at %v: row %d", purpose, want.RTT, c.Profile.Number)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/bits"
 	"time"
+
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 // Kind is what a challenge measures.
@@ -14,11 +16,12 @@ type Kind string
 const (
 	FMA    Kind = "fma"    // proof of compute: chains of binary64 fused multiply-adds
 	Matmul Kind = "matmul" // proof of compute: exact products of integer matrices
+	Memory Kind = "memory" // proof of memory: walks over a dataset that fills it
 	Probe  Kind = "probe"  // reachability and round-trip time
 )
 
 // Kinds lists all kinds in their order.
-func Kinds() []Kind { return []Kind{FMA, Matmul, Probe} }
+func Kinds() []Kind { return []Kind{FMA, Matmul, Memory, Probe} }
 
 // Challenge is what a checker asks of a provider. Its id is the object id of
 // the envelope that carries it; the checker is that envelope's signer.
@@ -32,7 +35,7 @@ type Challenge struct {
 	Seq      uint32        // number within checker, provider, device, kind and epoch
 	Commit   Hash          // of the secret
 	Deadline time.Duration // the checker waits so long, in nanoseconds; a function of the parameters
-	Params   []byte        // ComputeParams or ProbeParams
+	Params   []byte        // ComputeParams, memory.Params or ProbeParams
 }
 
 // Check bounds the fields.
@@ -95,68 +98,71 @@ func (p *ProbeParams) Check() error {
 // ProbeDeadline is how long a checker waits for a whole probe.
 const ProbeDeadline = 2 * time.Second
 
-// decodeParams reads the parameters and checks them, and the deadline, against
-// the tables. One of the results is nil.
-func (c *Challenge) decodeParams() (*ComputeParams, *ProbeParams, error) {
+// decodeParams reads the parameters and checks them, and the device and the
+// deadline, against the tables: a ComputeParams, memory.Params or ProbeParams.
+func (c *Challenge) decodeParams() (any, error) {
 	// SPEC: C2. Provider and Replay MUST refuse parameters outside the tables.
 	// SPEC: C4. The deadline MUST be the one that the parameters give.
 	switch c.Kind {
 	case Matmul, FMA:
 		var p ComputeParams
-		if err := Unmarshal(c.Params, &p); err != nil {
-			return nil, nil, &ClauseError{ClauseProfile, err}
+		err := c.decodeInto(&p, true, func() time.Duration {
+			row, _ := LookupProfile(p.Profile)
+			return row.Deadline(p.Claim, p.RTT)
+		})
+		if row, _ := LookupProfile(p.Profile); err == nil && row.Shape.Flavour.Kind() != c.Kind {
+			err = breach(ClauseProfile, "profile %d in a challenge of kind %s", p.Profile, c.Kind)
 		}
-		if c.Device == "" {
-			return nil, nil, breach(ClauseProfile, "%s without a device", c.Kind)
-		}
-		row, _ := LookupProfile(p.Profile)
-		if row.Shape.Flavour.Kind() != c.Kind {
-			return nil, nil, breach(ClauseProfile, "profile %d in a challenge of kind %s", p.Profile, c.Kind)
-		}
-		if want := row.Deadline(p.Claim, p.RTT); c.Deadline != want {
-			return nil, nil, breach(ClauseDeadline, "deadline %v, want %v", c.Deadline, want)
-		}
-		return &p, nil, nil
+		return p, err
+	case Memory:
+		var p memory.Params
+		err := c.decodeInto(&p, true, func() time.Duration { return p.Dataset().Deadline(p.RTT) })
+		return p, err
 	case Probe:
 		var p ProbeParams
-		if err := Unmarshal(c.Params, &p); err != nil {
-			return nil, nil, &ClauseError{ClauseProfile, err}
-		}
-		if c.Device != "" {
-			return nil, nil, breach(ClauseProfile, "probe of device %q", c.Device)
-		}
-		if c.Deadline != ProbeDeadline {
-			return nil, nil, breach(ClauseDeadline, "deadline %v, want %v", c.Deadline, ProbeDeadline)
-		}
-		return nil, &p, nil
+		err := c.decodeInto(&p, false, func() time.Duration { return ProbeDeadline })
+		return p, err
 	}
-	return nil, nil, breach(ClauseProfile, "unknown kind %q", c.Kind)
+	return nil, breach(ClauseProfile, "unknown kind %q", c.Kind)
+}
+
+func (c *Challenge) decodeInto(p any, device bool, deadline func() time.Duration) error {
+	if err := Unmarshal(c.Params, p); err != nil {
+		return &ClauseError{ClauseProfile, err}
+	}
+	if device != (c.Device != "") {
+		return breach(ClauseProfile, "%s of device %q", c.Kind, c.Device)
+	}
+	if want := deadline(); c.Deadline != want {
+		return breach(ClauseDeadline, "deadline %v, want %v", c.Deadline, want)
+	}
+	return nil
+}
+
+// paramsOf returns the parameters of a challenge whose kind carries such.
+func paramsOf[P any](c *Challenge) (P, error) {
+	var none P
+	any, err := c.decodeParams()
+	if err != nil {
+		return none, err
+	}
+	p, ok := any.(P)
+	if !ok {
+		return none, breach(ClauseProfile, "kind %q, not of %T", c.Kind, none)
+	}
+	return p, nil
 }
 
 // ComputeParams returns the parameters of a proof of compute, checked against the
 // profile table.
-func (c *Challenge) ComputeParams() (ComputeParams, error) {
-	p, _, err := c.decodeParams()
-	if err != nil {
-		return ComputeParams{}, err
-	}
-	if p == nil {
-		return ComputeParams{}, breach(ClauseProfile, "kind %q, want matmul or fma", c.Kind)
-	}
-	return *p, nil
-}
+func (c *Challenge) ComputeParams() (ComputeParams, error) { return paramsOf[ComputeParams](c) }
+
+// MemoryParams returns the parameters of a proof of memory, checked against its
+// table.
+func (c *Challenge) MemoryParams() (memory.Params, error) { return paramsOf[memory.Params](c) }
 
 // ProbeParams returns the parameters of a probe.
-func (c *Challenge) ProbeParams() (ProbeParams, error) {
-	_, p, err := c.decodeParams()
-	if err != nil {
-		return ProbeParams{}, err
-	}
-	if p == nil {
-		return ProbeParams{}, breach(ClauseProfile, "kind %q, want probe", c.Kind)
-	}
-	return *p, nil
-}
+func (c *Challenge) ProbeParams() (ProbeParams, error) { return paramsOf[ProbeParams](c) }
 
 // OpenChallenge authenticates a challenge's envelope and checks the challenge
 // against the tables. It does not say whether the checker may send it.
@@ -172,7 +178,7 @@ func OpenChallenge(e Envelope, network Hash) (Challenge, error) {
 	if c.Network != network {
 		return Challenge{}, breach(ClauseNetwork, "challenge of network %v inside an envelope of %v", c.Network, network)
 	}
-	if _, _, err := c.decodeParams(); err != nil {
+	if _, err := c.decodeParams(); err != nil {
 		return Challenge{}, err
 	}
 	return c, nil

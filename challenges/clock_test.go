@@ -9,6 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
+const ms = time.Millisecond
+
 // schedule is when the roots of a run came and their positions left.
 type schedule struct {
 	in, out []time.Duration
@@ -19,7 +21,7 @@ type schedule struct {
 func (c schedule) judge(row Profile, p ComputeParams, opened int, at time.Duration) Verdict {
 	m := newComputeScript(Hash{}, "gpu0", p, Secret{})
 	for i, in := range c.in {
-		m.rounds = append(m.rounds, computeRound{in: in, out: c.out[i], mono: in})
+		m.rounds = append(m.rounds, round{in: in, out: c.out[i], mono: in})
 	}
 	m.opened = opened
 	if opened == row.Rounds {

@@ -1,247 +1,130 @@
 package challenges
 
-import (
-	"bytes"
-	"slices"
-	"time"
-)
+import "time"
 
-// computeScript judges a challenge of kind matmul or fma: it follows the key
-// chain, draws the positions after each root, authenticates each opening and
-// recomputes the values in it.
+// computeScript judges a challenge of kind matmul or fma: it recomputes the
+// values that were opened.
 type computeScript struct {
-	id     Hash
-	device string
+	roundScript
 	params ComputeParams
 	row    Profile
-	secret Secret
-
-	deadline time.Duration // of the whole challenge
-	attached bool          // the bulk stream was opened
-
-	rounds []computeRound // one for each root received
-	opened int            // rounds whose openings are complete and right
-	buf    []byte         // parts of the opening of round `opened`
-	part   uint16
-	result bool // the result frame has come
-	v      Verdict
-}
-
-type computeRound struct {
-	key, root Hash
-	packed    []byte        // positions
-	request   Hash          // of the positions frame
-	in        time.Duration // root received
-	out       time.Duration // positions sent; -1 before
-	mono      time.Duration // provider's clock, signed
 }
 
 func newComputeScript(id Hash, device string, p ComputeParams, secret Secret) *computeScript {
 	row, _ := LookupProfile(p.Profile)
-	return &computeScript{
-		id: id, device: device, params: p, row: row, secret: secret, deadline: row.Deadline(p.Claim, p.RTT),
-	}
+	m := &computeScript{params: p, row: row}
+	m.roundScript = roundScript{id: id, device: device, secret: secret, rules: m, plan: roundPlan{
+		rounds: row.Rounds, samples: row.Samples, entries: row.Shape.Entries(), layout: row.Shape.Layout(),
+		simulated: row.Simulated, openWait: row.OpenWait, deadline: row.Deadline(p.Claim, p.RTT),
+	}}
+	return m
 }
 
-func (m *computeScript) start() []Out { return []Out{{StreamBulk, NewAttach(m.id)}} }
-
-func (m *computeScript) verdict() Verdict { return m.v }
-
-// bad ends the session over an answer that breaks a clause: soft, since only
-// the checker's word says that the answer came at all.
-func (m *computeScript) bad(clause string, at time.Duration) ([]Out, bool) {
-	// SPEC: M7. Anything but a value that differs is withheld after a root, and
-	// unreachable before.
-	m.v = Verdict{Outcome: Withheld, Clause: clause, Elapsed: at, Samples: m.v.Samples}
-	if len(m.rounds) == 0 {
-		m.v.Outcome = Unreachable
+// key follows from the round before and from positions further back.
+func (m *computeScript) key(r int) Hash {
+	if r == 0 {
+		return FirstKey(m.id, m.device)
 	}
-	return nil, true
+	prev := &m.rounds[r-1]
+	var packed []byte
+	if old := m.row.Feeds(r, int(m.params.Window)); old >= 0 {
+		packed = m.rounds[old].packed
+	}
+	return NextKey(prev.key, prev.root, packed)
 }
 
-func (m *computeScript) sent(stream uint8, _ []byte, at time.Duration) {
-	if stream == StreamBulk {
-		m.attached = true
-		return
-	}
-	for i := range m.rounds {
-		if m.rounds[i].out < 0 {
-			m.rounds[i].out = at
-			return
-		}
-	}
-}
-
-func (m *computeScript) recv(stream uint8, body []byte, at time.Duration) ([]Out, bool) {
-	if stream == StreamBulk {
-		return m.opening(body, at)
-	}
-	switch peekType(body) {
-	case typeRoot:
-		return m.root(body, at)
-	case typeResult:
-		return m.finish(body, at)
-	case typeRefusal:
-		// SPEC: S6. A refusal is the first and only frame.
-		var f RefusalFrame
-		if err := Unmarshal(body, &f); err != nil || len(m.rounds) > 0 {
-			return m.bad(ClauseRefusal, at)
-		}
-		m.v = Verdict{Outcome: Refused, Clause: ClauseRefusal, Elapsed: at}
-		return nil, true
-	case typeAbort:
-		// SPEC: S7. Only a simulated profile has a neutral abort.
-		var f AbortFrame
-		if err := Unmarshal(body, &f); err != nil || !m.row.Simulated {
-			return m.bad(ClauseAbort, at)
-		}
-		m.v = Verdict{Outcome: Unknown, Clause: ClauseAbort, Elapsed: at, Samples: m.v.Samples}
-		return nil, true
-	}
-	return m.bad(ClauseSequence, at)
-}
-
-func (m *computeScript) root(body []byte, at time.Duration) ([]Out, bool) {
-	var f RootFrame
-	if err := Unmarshal(body, &f); err != nil {
-		return m.bad(ClauseSequence, at)
-	}
-	r := len(m.rounds)
-	// SPEC: M1. Roots come in round order, one a round; the first is final.
-	if int64(f.Round) != int64(r) || r >= m.row.Rounds {
-		return m.bad(ClauseRootOrder, at)
-	}
-	// SPEC: M2. key_r follows from what was said before.
-	key := FirstKey(m.id, m.device)
-	if r > 0 {
-		prev := &m.rounds[r-1]
-		var packed []byte
-		if old := m.row.Feeds(r, int(m.params.Window)); old >= 0 {
-			packed = m.rounds[old].packed
-		}
-		key = NextKey(prev.key, prev.root, packed)
-	}
-	if f.Key != key {
-		return m.bad(ClauseKeyChain, at)
-	}
-	if f.Mono < 0 || (r > 0 && f.Mono < m.rounds[r-1].mono) {
-		return m.bad(ClauseSequence, at)
-	}
-	pos := m.secret.Positions(m.id, r, f.Root, m.row.Shape.Entries(), m.row.Samples)
-	frame := newPositions(r, pos)
-	m.rounds = append(m.rounds, computeRound{
-		key: key, root: f.Root, packed: PackPositions(pos), request: FrameHash(frame),
-		in: at, out: -1, mono: f.Mono,
-	})
-	return []Out{{StreamControl, frame}}, false
-}
-
-func (m *computeScript) opening(body []byte, at time.Duration) ([]Out, bool) {
-	var f OpeningFrame
-	if peekType(body) != typeOpening || Unmarshal(body, &f) != nil {
-		return m.bad(ClauseSequence, at)
-	}
-	// SPEC: S3. No opening comes before the bulk stream was opened.
-	if !m.attached {
-		return m.bad(ClauseSent, at)
-	}
-	// SPEC: M4. Openings come in round order, their parts in order.
-	if m.opened >= len(m.rounds) || int64(f.Round) != int64(m.opened) || f.Part != m.part {
-		return m.bad(ClauseShape, at)
-	}
-	r := &m.rounds[m.opened]
-	// SPEC: M3. An opening echoes the hash of the request that it answers. It is
-	// compared before any value is judged: a checker that recorded other
-	// positions than it sent is caught here.
-	if r.out < 0 || f.Request != r.request {
-		return m.bad(ClauseEcho, at)
-	}
-	layout := m.row.Shape.Layout()
-	positions := UnpackPositions(r.packed)
-	want := layout.OpeningBytes(positions)
-	if m.buf == nil {
-		m.buf = make([]byte, 0, want)
-	}
-	m.buf = append(m.buf, f.Data...)
-	m.part++
-	switch {
-	case len(m.buf) < want && len(f.Data) == maxPart:
-		return nil, false
-	case len(m.buf) != want:
-		return m.bad(ClauseShape, at)
-	}
-	values, err := layout.Verify(r.root, positions, m.buf)
-	if err != nil {
-		return m.bad(ClauseAuthentic, at)
-	}
+func (m *computeScript) check(r int, positions []uint32, values []uint64, at time.Duration) bool {
 	truth := make([]uint64, len(values))
-	m.row.Shape.Values(&r.key, positions, truth)
+	m.row.Shape.Values(&m.rounds[r].key, positions, truth)
 	for i := range values {
 		m.v.Samples++
 		// SPEC: M6. An authenticated value that differs from the exact one is wrong.
 		if values[i] != truth[i] {
 			m.v = Verdict{Outcome: Wrong, Clause: ClauseValue, Elapsed: at, Samples: m.v.Samples}
-			return nil, true
+			return false
 		}
 	}
-	m.opened++
-	m.buf, m.part = nil, 0 // a round that is not being opened holds none
-	if m.result && m.opened == m.row.Rounds {
-		m.time(Pass, m.row.Rounds, at)
-		return nil, true
-	}
-	return nil, false
+	return true
 }
 
-func (m *computeScript) finish(body []byte, at time.Duration) ([]Out, bool) {
-	// SPEC: M8. The result comes last and repeats the challenge, device and roots.
-	var f ResultFrame
-	if err := Unmarshal(body, &f); err != nil || m.result || len(m.rounds) < m.row.Rounds {
-		return m.bad(ClauseResult, at)
+// time sets the verdict of a run at time at, whose first n rounds are opened and
+// right: the bounds on its rate, and whether it is late. Every duration in it is
+// the checker's word.
+func (m *computeScript) time(outcome Outcome, n int, at time.Duration) {
+	last := m.rounds[n-1]
+	v := Verdict{Outcome: outcome, Elapsed: last.in, Samples: m.v.Samples}
+	if outcome == Late {
+		v.Clause = ClauseLate
 	}
-	same := slices.EqualFunc(f.Core.Roots, m.rounds, func(h Hash, r computeRound) bool { return h == r.root })
-	if f.Core.Challenge != m.id || f.Core.Device != m.device || !same || !bytes.Equal(f.Core.Telemetry, nil) {
-		return m.bad(ClauseResult, at)
-	}
-	// The result is on the control stream and may overtake the last openings.
-	m.result = true
-	if m.opened < m.row.Rounds {
-		return nil, false
-	}
-	m.time(Pass, m.row.Rounds, at)
-	return nil, true
-}
 
-func (m *computeScript) end(cause Cause, at time.Duration) {
-	if cause.ours() {
-		m.v = Verdict{Outcome: Unknown, Clause: ClauseEnd, Elapsed: at, Samples: m.v.Samples}
-		return
-	}
-	// SPEC: M9. At the deadline a run that answered everything it was asked, and is
-	// still in step with only rounds left, is late, not withheld: the rounds that
-	// were opened give a bound. A root alone shows no work.
-	late := cause == EndTimeout && at >= m.deadline && m.opened > 0 && len(m.rounds) < m.row.Rounds
-	if late && !m.owes(at) && m.inStep(at) {
-		m.time(Late, m.opened, at)
-		return
-	}
-	m.bad(ClauseSilence, at)
-}
+	// SPEC: M11. The provider's signed clock and the checker's differ by the path,
+	// 2 x RTT + 10 % at most; more is disputed.
+	v.Disputed = (last.in - last.mono).Abs() > 2*m.params.RTT+last.in/10
 
-// owes reports that an opening was asked for so long ago that it is withheld.
-func (m *computeScript) owes(at time.Duration) bool {
-	wait := min(m.row.OpenWait, m.deadline/4)
-	for _, r := range m.rounds[m.opened:] {
-		if r.out >= 0 && at-r.out >= wait {
-			return true
+	// SPEC: M9. The measured time starts when the challenge left, after a warm-up
+	// when the positions of its last round left.
+	start, timed, took := time.Duration(0), n, last.in
+	if warm := m.row.Warm; warm > 0 {
+		start, timed, took = 0, 0, 0
+		if n > warm && m.rounds[warm-1].out >= 0 {
+			start = m.rounds[warm-1].out
+			timed, took = n-warm, last.in-start
 		}
 	}
-	return false
+	ops := uint64(timed) * m.row.Shape.Ops()
+
+	// SPEC: M10. A checker whose own answers took more than LagShare permille of
+	// the measured time, up to the deadline where that ended it, measured itself:
+	// no figure, and late becomes unknown.
+	span := took
+	if outcome == Late {
+		span = at - start
+	}
+	ours := span > 0 && m.lag(m.row.Warm, at)*1000 > span*time.Duration(m.row.LagShare)
+
+	// SPEC: M9. Nothing is subtracted in a bound: the provider controls its RTT.
+	// There is no figure where the timed rounds were to be shorter than MinRTTs round
+	// trips: what they were to be, so that a slow run gives none either. Nor does a
+	// pulse give one.
+	figure := timed > 0 && m.row.Purpose != Pulse &&
+		m.row.Measured(m.params.Claim) >= time.Duration(m.row.MinRTTs)*m.params.RTT
+	best := m.best(n)
+	if figure && !ours {
+		v.OpsLower, v.OpsBest = rate(ops, took), best
+	}
+
+	// SPEC: M9. The mark late alone gives the benefit of min(RTT, Doubt %), and that
+	// of the best interval.
+	if outcome == Pass && figure {
+		doubt := min(m.params.RTT, took*time.Duration(m.row.Doubt)/100)
+		need := m.params.Claim / 100 * uint64(100-m.row.Slack)
+		if rate(ops, took-doubt) < need && best < need {
+			v.Outcome, v.Clause = Late, ClauseLate
+		}
+	}
+	if ours && v.Outcome == Late {
+		v.Outcome, v.Clause = Unknown, ClauseLag
+	}
+	m.v = v
 }
 
-// inStep reports that the next root is not overdue: it may take twice as long as
-// the roots before it took on average. A run that fell silent is not slow.
-func (m *computeScript) inStep(at time.Duration) bool {
-	last := m.rounds[len(m.rounds)-1].in
-	return at-last <= 2*last/time.Duration(len(m.rounds))+min(m.row.OpenWait, m.deadline/4)
+// best is the best bound over an interval, within the first n rounds, of at least
+// half of the timed ones: rounds i+W+1 to j were all computed between sending
+// pos_i and receiving root_j, since each key needs the positions that
+// [Profile.Feeds] names. From the last round of a warm-up on it is all of i+1 to j.
+func (m *computeScript) best(n int) uint64 {
+	var best uint64
+	warm := m.row.Warm
+	least := (m.row.Rounds - warm) / 2
+	for i := max(warm-1, 0); i < n; i++ {
+		from := m.rounds[i].out
+		ahead := int(m.params.Window)
+		if warm > 0 && i == warm-1 {
+			ahead = 0
+		}
+		for j := i + max(least, ahead+1); from >= 0 && j < n; j++ {
+			best = max(best, rate(uint64(j-i-ahead)*m.row.Shape.Ops(), m.rounds[j].in-from))
+		}
+	}
+	return best
 }

@@ -32,6 +32,8 @@ const (
 	typeAttach    = 7
 	typePing      = 8
 	typePong      = 9
+	typeFilled    = 10
+	typeNonce     = 11
 )
 
 // RootFrame commits the provider to round r: the first one for a round is final.
@@ -166,6 +168,30 @@ func (f *AbortFrame) Check() error {
 	return frameType(f.Type, typeAbort)
 }
 
+// FilledFrame says that the dataset of a proof of memory is filled.
+type FilledFrame struct {
+	_    struct{} `cbor:",toarray"`
+	Type uint8
+	Mono time.Duration // provider's monotonic clock since it read the challenge, ns
+}
+
+// Check checks the type.
+func (f *FilledFrame) Check() error { return frameType(f.Type, typeFilled) }
+
+// NonceFrame starts the walks of a proof of memory.
+type NonceFrame struct {
+	_     struct{} `cbor:",toarray"`
+	Type  uint8
+	Nonce Hash
+}
+
+// Check checks the type.
+func (f *NonceFrame) Check() error { return frameType(f.Type, typeNonce) }
+
+// StartsWalks reports that a frame of the checker's is the nonce of a proof of
+// memory, which starts the measured time.
+func StartsWalks(frame []byte) bool { return peekType(frame) == typeNonce }
+
 // AttachFrame opens the bulk stream of a challenge.
 type AttachFrame struct {
 	_         struct{} `cbor:",toarray"`
@@ -232,6 +258,11 @@ func peekType(body []byte) uint8 {
 // NewRoot makes a root frame.
 func NewRoot(round int, root, key Hash, mono time.Duration) []byte {
 	return Marshal(&RootFrame{Type: typeRoot, Round: uint32(round), Root: root, Key: key, Mono: mono})
+}
+
+// NewFilled makes the frame that says that a dataset is filled.
+func NewFilled(mono time.Duration) []byte {
+	return Marshal(&FilledFrame{Type: typeFilled, Mono: mono})
 }
 
 // NewOpening cuts the opening of a round into its parts.

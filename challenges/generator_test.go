@@ -57,7 +57,7 @@ func TestGeneratorAgainstASecondImplementation(t *testing.T) {
 		for i := range key {
 			key[i] = byte(rng.Uint32())
 		}
-		matrix := [...]uint32{matrixA, matrixB, matrixLanes, matrixCoefs, rng.Uint32()}[rng.IntN(5)]
+		matrix := [...]uint32{matrixA, matrixB, 2, 3, rng.Uint32()}[rng.IntN(5)]
 		blocks := 1 + rng.IntN(5)
 		got := make([]byte, blocks*blockBytes)
 		simd.ChaCha8(got, (*[32]byte)(&key), matrix, counter)

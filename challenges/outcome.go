@@ -89,6 +89,8 @@ const (
 	ClauseLate        = "M9"
 	ClauseLag         = "M10"
 	ClauseDisputed    = "M11"
+	ClauseFilled      = "D4"
+	ClauseProven      = "D5"
 	ClauseProbeNonce  = "P1"
 	ClauseProbeCount  = "P2"
 	ClauseProbeSilent = "P3"
@@ -100,7 +102,7 @@ type Verdict struct {
 	_        struct{} `cbor:",toarray"`
 	Outcome  Outcome
 	Clause   string        // the clause of docs/PROTOCOL.md that decided it; empty for a plain pass
-	OpsLower uint64        // lower bound, ops/s, over the timed rounds; 0: no figure
+	OpsLower uint64        // lower bound, ops/s (memory: items read a second), over the timed rounds; 0: no figure
 	OpsBest  uint64        // lower bound, ops/s, over the best interval of at least half of them; 0: no figure
 	Elapsed  time.Duration // checker's clock, challenge out to the last answer that counts; testimony
 	RTT      time.Duration // probes: least round-trip time; testimony

@@ -1,7 +1,6 @@
 package challenges
 
 import (
-	"fmt"
 	"math"
 	"math/bits"
 	"time"
@@ -16,6 +15,7 @@ const (
 	Vector   Purpose = "vector"   // published vectors: as small as can be
 	Spot     Purpose = "spot"     // about a second
 	Capacity Purpose = "capacity" // about five seconds after a warm-up
+	Slot     Purpose = "slot"     // a fifth of a second of a simulated device
 	Pulse    Purpose = "pulse"    // one round of at most 20 ms: is the device there at all
 )
 
@@ -75,23 +75,3 @@ func (p Profile) Deadline(claim uint64, rtt time.Duration) time.Duration {
 func (p Profile) Miss(f float64) float64 {
 	return math.Pow(1-f, float64(p.Rounds*p.Samples))
 }
-
-// window is the W that a path of this round-trip time and a device of this claim
-// ask for: far enough ahead that the positions never hold an honest device up,
-// and no more. It may be more than the row allows.
-func (p Profile) window(claim uint64, rtt time.Duration) int {
-	// SPEC: C2. W = 2 + ceil((2 x RTT + 100 ms) / round).
-	round := max(p.Expected(claim)/time.Duration(p.Rounds), time.Millisecond)
-	return int(2 + (2*rtt+100*time.Millisecond+round-1)/round)
-}
-
-// LookupProfile finds a row by its number.
-func LookupProfile(number uint16) (Profile, error) {
-	if p, ok := lookup(number); ok {
-		return p, nil
-	}
-	return Profile{}, fmt.Errorf("profile %d: not in the table", number)
-}
-
-// Profiles lists the table's rows in their order.
-func Profiles() []Profile { return profileTable() }

@@ -1,12 +1,14 @@
 package challenges
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
 
-// profileTable is the table. A row, once published, never changes.
-func profileTable() []Profile {
+// Profiles lists the table's rows in their order. A row, once published, never
+// changes.
+func Profiles() []Profile {
 	// SPEC: C2. The profile table.
 	rows := simulatedRows()
 	for block := uint16(1100); block < 4000; block += 100 { // a flavour and a purpose
@@ -21,17 +23,17 @@ func profileTable() []Profile {
 	return rows
 }
 
-// lookup finds a row without making the others.
-func lookup(number uint16) (Profile, bool) {
-	if number >= 1000 {
-		return realRow(number)
-	}
+// LookupProfile finds a row by its number, without making the others.
+func LookupProfile(number uint16) (Profile, error) {
 	for _, p := range simulatedRows() {
 		if p.Number == number {
-			return p, true
+			return p, nil
 		}
 	}
-	return Profile{}, false
+	if p, ok := realRow(number); ok {
+		return p, nil
+	}
+	return Profile{}, fmt.Errorf("profile %d: not in the table", number)
 }
 
 // simulatedRows are for devices whose speed is modelled, and for vectors.
@@ -55,6 +57,7 @@ func simulatedRows() []Profile {
 		row(6, "vector-fp64fma", Vector, Shape{FP64, 3, 128, 8}, 4, 0, 1),
 		row(7, "sim-spot", Spot, Shape{Int8, 8, 256, 1280}, 20, 0, 20),
 		row(8, "sim-capacity", Capacity, Shape{Int8, 8, 256, 1280}, 80, 16, 20),
+		row(10, "devnet-slot", Slot, Shape{Int8, 32, 256, 320}, 4, 0, 8),
 		row(9, "sim-pulse", Pulse, Shape{Int8, 2, 256, 1024}, 1, 0, 4),
 	}
 }

@@ -68,6 +68,13 @@ func (s Secret) Nonce(id Hash, seq int) [16]byte {
 	return out
 }
 
+// WalkNonce is the nonce that starts the walks of a proof of memory.
+func (s Secret) WalkNonce(id Hash) (out Hash) {
+	// SPEC: D2. nonce = the first 32 bytes of XOF(secret; "walk" || challenge id).
+	s.xof("walk", id[:]).Read(out[:])
+	return out
+}
+
 // PackPositions writes indices as 4-byte little-endian words, as drawn.
 func PackPositions(pos []uint32) []byte {
 	b := make([]byte, 0, 4*len(pos))

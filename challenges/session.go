@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 // Cause is why a stream ended before the session was done: the checker's word.
@@ -75,6 +77,17 @@ type kept struct {
 	spooled int // number of its frame in the spool; -1: Frame holds it
 }
 
+// Spool keeps the openings of one session, which are nearly all of its bytes,
+// until its transcript is written: a checker with many challenges in flight holds
+// them on its disk. A session without one holds them in memory.
+type Spool interface {
+	// Append keeps a copy of a frame's body. The first is number 0. An error ends
+	// the session as the checker's own fault.
+	Append(body []byte) error
+	// Read returns the body of that number.
+	Read(n int) ([]byte, error)
+}
+
 // Session judges one challenge. It does no I/O: whoever drives it sends what it
 // asks for and tells it what happened. The live checker and [Replay] drive the
 // same code. Methods must not be called concurrently.
@@ -117,18 +130,16 @@ func NewSpooled(e Envelope, secret Secret, spool Spool) (*Session, error) {
 	for i := range s.chains {
 		s.chains[i] = newChain(e.Network, s.id, uint8(i))
 	}
-	switch c.Kind {
-	case Matmul, FMA:
-		p, err := c.ComputeParams()
-		if err != nil {
-			return nil, err
-		}
+	params, err := c.decodeParams()
+	if err != nil {
+		return nil, err
+	}
+	switch p := params.(type) {
+	case ComputeParams:
 		s.script = newComputeScript(s.id, c.Device, p, secret)
-	case Probe:
-		p, err := c.ProbeParams()
-		if err != nil {
-			return nil, err
-		}
+	case memory.Params:
+		s.script = newMemoryScript(s.id, c.Device, p, secret)
+	case ProbeParams:
 		s.script = newProbeScript(s.id, p, secret)
 	}
 	return s, nil
@@ -139,6 +150,17 @@ func (s *Session) ID() Hash { return s.id }
 
 // Challenge is the challenge that is judged.
 func (s *Session) Challenge() Challenge { return s.challenge }
+
+// Control lists what was received on the control stream, for those who time it.
+func (s *Session) Control() []Event {
+	var out []Event
+	for _, e := range s.events {
+		if e.Stream == StreamControl && !e.Out {
+			out = append(out, e.Event)
+		}
+	}
+	return out
+}
 
 // Start returns the frames to send right after the challenge.
 func (s *Session) Start() []Out {

@@ -5,8 +5,20 @@ import (
 	"fmt"
 
 	"github.com/assaynet/assay/challenges/commit"
+	"github.com/assaynet/assay/challenges/fma"
 	"github.com/assaynet/assay/challenges/simd"
 )
+
+// Matrix ids in the generator's nonce word.
+const (
+	matrixA = 0
+	matrixB = 1
+)
+
+// blockBytes is the size of one generator block: ChaCha8 (Bernstein, "ChaCha, a
+// variant of Salsa20", 2008) with a 256-bit key, a 64-bit block index and a
+// 64-bit nonce that is the matrix id.
+const blockBytes = 64
 
 // Shape is the work of one round: M x N entries that cost K units each.
 //
@@ -114,7 +126,7 @@ const tile = 4096
 // of its bytes in the commitment. out has one element for each entry.
 func (s Shape) Values(key *Hash, at []uint32, out []uint64) {
 	if s.Flavour == FP64 {
-		s.lanes(key, at, out)
+		fma.Lanes((*[32]byte)(key), s.K, at, out)
 		return
 	}
 	var a, b [tile]byte

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/assaynet/assay/challenges/fma"
 )
 
 // TestEntriesFromTheSpecification recomputes entries with nothing of the
@@ -74,10 +76,10 @@ func TestLinesAreStoredByRowsAndColumns(t *testing.T) {
 // TestLanesFromTheSpecification: start values, constants and coefficients, from
 // any lane and any step on.
 func TestLanesFromTheSpecification(t *testing.T) {
-	s, key := Shape{FP64, 4, 128, 4096}, Hash{6}
+	key := Hash{6}
 	for _, from := range []int{0, 1, 3, 4, 509} {
 		x, lane := make([]uint64, 3), make([]uint64, 3)
-		s.Start(&key, from, x, lane)
+		fma.Start((*[32]byte)(&key), from, x, lane)
 		for i := range x {
 			if start, constant := paperStart(key, from+i); x[i] != start || lane[i] != constant {
 				t.Errorf("lane %d: start %#x, constant %#x; want %#x, %#x", from+i, x[i], lane[i], start, constant)
@@ -86,7 +88,7 @@ func TestLanesFromTheSpecification(t *testing.T) {
 	}
 	for _, from := range []int{0, 1, 4095, 700} {
 		coef := make([]float64, 8*70)
-		s.Coefficients(&key, from, coef)
+		fma.Coefficients((*[32]byte)(&key), from, coef)
 		for step := range 70 {
 			if want := paperCoefficients(key, from+step); [8]float64(coef[8*step:]) != want {
 				t.Fatalf("step %d: got %v, want %v", from+step, coef[8*step:][:8], want)

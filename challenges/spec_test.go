@@ -137,7 +137,7 @@ func workedText(v computeVector) []string {
 	lane := v.Lanes[0]
 	text = append(text, hex.EncodeToString(lane.Bytes), lane.Start+lane.Constant, lane.Last)
 	var coefficients strings.Builder
-	for _, c := range v.Coefficients[:stepFMAs] {
+	for _, c := range v.Coefficients[:8] {
 		coefficients.WriteString(c[:16])
 	}
 	step := lane.Steps[0]

@@ -126,7 +126,7 @@ func makeComputeVector(t *testing.T, row Profile) computeVector {
 	v := computeVector{
 		Profile: row.Number, Shape: s.String(), Challenge: Marshal(&e), ID: e.ID(), Secret: Hash(secret), Key: key,
 	}
-	for _, m := range map[bool][]uint32{false: {matrixA, matrixB}, true: {matrixLanes, matrixCoefs}}[s.Flavour == FP64] {
+	for _, m := range map[bool][]uint32{false: {matrixA, matrixB}, true: {2, 3}}[s.Flavour == FP64] {
 		for counter := range uint64(2) {
 			out := make([]byte, blockBytes)
 			simd.ChaCha8(out, (*[32]byte)(&key), m, counter)
@@ -193,7 +193,7 @@ func (v *computeVector) addLanes(s Shape) {
 		x, constant := paperStart(v.Key, e)
 		steps := paperLane(s, v.Key, e)
 		lane := laneVector{
-			Lane: e, Bytes: paperBytes(v.Key, matrixLanes, laneBytes*e, laneBytes), Start: bits64(x), Constant: bits64(constant)[3:],
+			Lane: e, Bytes: paperBytes(v.Key, 2, 16*e, 16), Start: bits64(x), Constant: bits64(constant)[3:],
 			Last: bits64(steps[len(steps)-1].Next),
 		}
 		for _, step := range steps[:2] {

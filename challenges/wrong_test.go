@@ -1,6 +1,10 @@
 package challenges
 
-import "math"
+import (
+	"math"
+
+	"github.com/assaynet/assay/challenges/fma"
+)
 
 // Ways to compute a round that are nearly right: what they give must be refused.
 
@@ -102,22 +106,22 @@ func products(by func(s Shape, a, b []int64) int64) func(*Hash, Shape) []uint64 
 }
 
 // lanesBy walks every lane by another multiply-add and another rotation.
-func lanesBy(fma func(p, x, c float64) float64, turn int) func(*Hash, Shape) []uint64 {
+func lanesBy(step func(p, x, c float64) float64, turn int) func(*Hash, Shape) []uint64 {
 	return func(key *Hash, s Shape) []uint64 {
 		out, lane := make([]uint64, s.Entries()), make([]uint64, s.Entries())
-		coef := make([]float64, stepFMAs*s.K)
-		s.Start(key, 0, out, lane)
-		s.Coefficients(key, 0, coef)
+		coef := make([]float64, 8*s.K)
+		fma.Start((*[32]byte)(key), 0, out, lane)
+		fma.Coefficients((*[32]byte)(key), 0, coef)
 		for i := range out {
 			x := math.Float64frombits(out[i])
-			for c := coef; len(c) > 0; c = c[stepFMAs:] {
+			for c := coef; len(c) > 0; c = c[8:] {
 				p := x
-				for _, k := range c[:stepFMAs] {
-					p = fma(p, x, k)
+				for _, k := range c[:8] {
+					p = step(p, x, k)
 				}
-				m := math.Float64bits(p) & mantissa
-				m = (m<<turn | m>>(52-turn)) & mantissa
-				x = math.Float64frombits(one | m ^ lane[i])
+				m := math.Float64bits(p) & (1<<52 - 1)
+				m = (m<<turn | m>>(52-turn)) & (1<<52 - 1)
+				x = math.Float64frombits(0x3ff<<52 | m ^ lane[i])
 			}
 			out[i] = math.Float64bits(x)
 		}

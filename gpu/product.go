@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/fma"
 	"github.com/assaynet/assay/challenges/simd"
 )
 
@@ -36,13 +37,13 @@ func (Exact) Compute(ctx context.Context, key challenges.Hash, s challenges.Shap
 func lanes(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
 	const batch = 128 // divides N
 	coef := make([]float64, 8*s.K)
-	s.Coefficients(&key, 0, coef)
+	fma.Coefficients((*[32]byte)(&key), 0, coef)
 	var x, lane [batch]uint64
 	for from := 0; from < int(s.Entries()); from += batch {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s.Start(&key, from, x[:], lane[:])
+		fma.Start((*[32]byte)(&key), from, x[:], lane[:])
 		simd.FMA(x[:], lane[:], coef)
 		for i, v := range x {
 			s.PutValue(c[(from+i)*s.Width():], v)

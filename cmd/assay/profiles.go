@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
 )
 
 // profileRow is a row of the profile table as JSON.
@@ -95,8 +96,8 @@ func profilesCommand() *cobra.Command {
 }
 
 // want checks the flags. Without --ops nothing is wanted of the chooser.
-func (o *profileOptions) want() (challenges.Want, error) {
-	w := challenges.Want{RTT: o.rtt, Budget: o.budget}
+func (o *profileOptions) want() (committee.Want, error) {
+	w := committee.Want{RTT: o.rtt, Budget: o.budget}
 	if o.flavour != "" {
 		if err := w.Flavour.UnmarshalText([]byte(o.flavour)); err != nil {
 			return w, fmt.Errorf("--flavour: %w", err)
@@ -122,7 +123,7 @@ func (o *profileOptions) want() (challenges.Want, error) {
 }
 
 // rows are the table's, or the chosen ones and why some purposes have none.
-func (o *profileOptions) rows(w challenges.Want) (rows []profileRow, why []error) {
+func (o *profileOptions) rows(w committee.Want) (rows []profileRow, why []error) {
 	if w.Claim > 0 {
 		return chosenProfiles(w, o.purpose)
 	}
@@ -135,13 +136,13 @@ func (o *profileOptions) rows(w challenges.Want) (rows []profileRow, why []error
 }
 
 // chosenProfiles is what the chooser takes for each purpose, and why nothing.
-func chosenProfiles(w challenges.Want, purpose string) (rows []profileRow, why []error) {
+func chosenProfiles(w committee.Want, purpose string) (rows []profileRow, why []error) {
 	for _, p := range []challenges.Purpose{challenges.Spot, challenges.Capacity, challenges.Pulse} {
 		if purpose != "" && string(p) != purpose {
 			continue
 		}
 		w.Purpose = p
-		c, err := challenges.Choose(w)
+		c, err := committee.Choose(w)
 		if err != nil {
 			why = append(why, err)
 			continue

@@ -6,6 +6,7 @@ import (
 	"math/big"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/fma"
 )
 
 // Polynomial is a product of flavour fp64fma whose steps are evaluated in another
@@ -17,13 +18,13 @@ type Polynomial func(x float64, c []float64) float64
 func (f Polynomial) Compute(ctx context.Context, key challenges.Hash, s challenges.Shape, c []byte) error {
 	const mantissa = 1<<52 - 1
 	coef := make([]float64, 8*s.K)
-	s.Coefficients(&key, 0, coef)
+	fma.Coefficients((*[32]byte)(&key), 0, coef)
 	var x, lane [1]uint64
 	for e := range int(s.Entries()) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s.Start(&key, e, x[:], lane[:])
+		fma.Start((*[32]byte)(&key), e, x[:], lane[:])
 		for t := range s.K {
 			m := math.Float64bits(f(math.Float64frombits(x[0]), coef[8*t:][:8])) & mantissa
 			x[0] = 0x3ff<<52 | (m<<17|m>>35)&mantissa ^ lane[0]
