@@ -9,18 +9,21 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/commit"
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 // CPU is the engine: it answers challenges exactly, on one core.
 type CPU struct {
 	info    Info
 	product Product
+	items   func(set memory.Dataset, key challenges.Hash) Items
 }
 
-// CPUConfig describes an engine. A nil Product is Exact.
+// CPUConfig describes an engine.
 type CPUConfig struct {
 	Info    Info
-	Product Product
+	Product Product                                             // nil: Exact
+	Items   func(set memory.Dataset, key challenges.Hash) Items // nil: NewHeld
 }
 
 // NewCPU makes an engine.
@@ -28,7 +31,10 @@ func NewCPU(cfg CPUConfig) *CPU {
 	if cfg.Product == nil {
 		cfg.Product = Exact{}
 	}
-	return &CPU{cfg.Info, cfg.Product}
+	if cfg.Items == nil {
+		cfg.Items = func(set memory.Dataset, key challenges.Hash) Items { return NewHeld(set, key) }
+	}
+	return &CPU{cfg.Info, cfg.Product, cfg.Items}
 }
 
 // Info is the configured one.
@@ -39,21 +45,51 @@ func (c *CPU) Start(ctx context.Context, job Job) (Run, error) {
 	if err := job.Profile.Shape.Check(); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	r := &cpuRun{job: job, product: c.product, rounds: make([]cpuRound, job.Profile.Rounds), closed: make(chan struct{})}
+	shape := job.Profile.Shape
+	return newRun(ctx, cpuJob{
+		rounds: job.Profile.Rounds, entries: shape.Entries(), width: shape.Width(),
+		feeds: func(n int) int { return job.Profile.Feeds(n, job.Window) },
+		key: func(n int, key, root challenges.Hash, packed []byte) challenges.Hash {
+			if n == 0 {
+				return challenges.FirstKey(job.ID, job.Device)
+			}
+			return challenges.NextKey(key, root, packed)
+		},
+		compute: func(ctx context.Context, key challenges.Hash) ([]byte, Costs, error) {
+			data := make([]byte, shape.Bytes())
+			return data, Costs{}, c.product.Compute(ctx, key, shape, data)
+		},
+	}), nil
+}
+
+// cpuJob is what a run needs to know of its challenge.
+type cpuJob struct {
+	rounds  int
+	entries uint64 // a round
+	width   int    // of an entry, in bytes
+	// feeds is the round whose positions the key of a round needs; negative: none.
+	feeds func(n int) int
+	// key is that of round n, from the key and root of the round before it.
+	key func(n int, key, root challenges.Hash, packed []byte) challenges.Hash
+	// compute makes a round's entries, as they are committed to.
+	compute func(ctx context.Context, key challenges.Hash) ([]byte, Costs, error)
+}
+
+func newRun(ctx context.Context, job cpuJob) *cpuRun {
+	r := &cpuRun{job: job, rounds: make([]cpuRound, job.rounds), closed: make(chan struct{})}
 	for i := range r.rounds {
 		r.rounds[i].opened = make(chan struct{})
 	}
 	r.detach = context.AfterFunc(ctx, r.end)
-	return r, nil
+	return r
 }
 
 type cpuRun struct {
-	job     Job
-	product Product
-	next    int // owned by Next's caller
-	closed  chan struct{}
-	once    sync.Once
-	detach  func() bool // from the context of Start
+	job    cpuJob
+	next   int // owned by Next's caller
+	closed chan struct{}
+	once   sync.Once
+	detach func() bool // from the context of Start
 
 	mu     sync.Mutex
 	rounds []cpuRound
@@ -77,27 +113,23 @@ func (r *cpuRun) Next(ctx context.Context) (Root, error) {
 	if err != nil {
 		return Root{}, err
 	}
-	shape := r.job.Profile.Shape
-	c := make([]byte, shape.Bytes())
-	if err := r.product.Compute(ctx, key, shape, c); err != nil {
+	data, costs, err := r.job.compute(ctx, key)
+	if err != nil {
 		return Root{}, fmt.Errorf("round %d: %w", n, err)
 	}
-	tree := commit.New(c, shape.Width())
+	tree := commit.New(data, r.job.width)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	round := &r.rounds[n]
 	round.key, round.root, round.tree = key, tree.Root(), tree
 	r.next++
-	return Root{Round: n, Root: round.root, Key: key}, nil
+	return Root{Round: n, Root: round.root, Key: key, Costs: costs}, nil
 }
 
 // key waits for the positions that the key of round n needs.
 func (r *cpuRun) key(ctx context.Context, n int) (challenges.Hash, error) {
-	if n == 0 {
-		return challenges.FirstKey(r.job.ID, r.job.Device), nil
-	}
 	var packed []byte
-	if old := r.job.Profile.Feeds(n, r.job.Window); old >= 0 {
+	if old := r.job.feeds(n); old >= 0 {
 		select {
 		case <-ctx.Done():
 			return challenges.Hash{}, context.Cause(ctx)
@@ -111,8 +143,11 @@ func (r *cpuRun) key(ctx context.Context, n int) (challenges.Hash, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	prev := &r.rounds[n-1]
-	return challenges.NextKey(prev.key, prev.root, packed), nil
+	var prev cpuRound
+	if n > 0 {
+		prev = r.rounds[n-1]
+	}
+	return r.job.key(n, prev.key, prev.root, packed), nil
 }
 
 // Open proves entries of a computed round.
@@ -123,7 +158,7 @@ func (r *cpuRun) Open(_ context.Context, round int, at []uint32) ([]byte, error)
 		return nil, fmt.Errorf("open round %d: not computed, or opened before", round)
 	}
 	for _, e := range at {
-		if uint64(e) >= r.job.Profile.Shape.Entries() {
+		if uint64(e) >= r.job.entries {
 			return nil, fmt.Errorf("open round %d: entry %d outside the matrix", round, e)
 		}
 	}

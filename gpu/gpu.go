@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 // ErrOverrun says that the machine under a simulated device was too slow for
@@ -39,11 +40,19 @@ type Job struct {
 	Window  int // W
 }
 
+// MemoryJob is one proof of memory for one device.
+type MemoryJob struct {
+	ID     challenges.Hash // of the challenge
+	Device string
+	Set    memory.Dataset
+}
+
 // Root commits to one round.
 type Root struct {
 	Round int
 	Root  challenges.Hash
-	Key   challenges.Hash // of the round's matrices
+	Key   challenges.Hash // of the round's matrices or walks
+	Costs Costs           // of a round of walks
 }
 
 // Device computes.
@@ -52,6 +61,16 @@ type Device interface {
 	Info() Info
 	// Start begins a job. The run ends with Close or with ctx.
 	Start(ctx context.Context, job Job) (Run, error)
+	// Fill fills the dataset of a proof of memory, and returns when it is filled.
+	Fill(ctx context.Context, job MemoryJob) (Memory, error)
+}
+
+// Memory is a filled dataset.
+type Memory interface {
+	// Walk begins the walks, once. The run ends with Close or with ctx.
+	Walk(ctx context.Context, nonce challenges.Hash) (Run, error)
+	// Close frees the dataset.
+	Close() error
 }
 
 // Run is a job in progress. Next may be called by one goroutine and Open by
@@ -72,4 +91,25 @@ type Run interface {
 type Product interface {
 	// Compute writes shape.Bytes() bytes: the entries as they are committed to.
 	Compute(ctx context.Context, key challenges.Hash, shape challenges.Shape, c []byte) error
+}
+
+// Costs says where items came from, for a modelled clock.
+type Costs struct {
+	Held uint64 // read from memory
+	Made uint64 // made again from the cache
+	Far  uint64 // brought from elsewhere
+}
+
+// Add sums costs up.
+func (c *Costs) Add(d Costs) { c.Held, c.Made, c.Far = c.Held+d.Held, c.Made+d.Made, c.Far+d.Far }
+
+// Items is what walks read: a dataset, or what passes for one. A run calls it from
+// one goroutine.
+type Items interface {
+	// Fill makes the items; Costs.Made counts them.
+	Fill(ctx context.Context) (Costs, error)
+	// Read gives items, one for each number.
+	Read(ctx context.Context, at []uint64, out []memory.Item) (Costs, error)
+	// Close frees them.
+	Close() error
 }

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/gpu/models"
 )
 
 // Sim is a simulated device: it gives the answers of a real engine at the time
 // that a model would take. Its level is L0: it proves nothing about any card.
 type Sim struct {
-	engine Device
+	engine *CPU
 	info   Info
 	runs   models.Spec
 }
@@ -23,7 +24,8 @@ type Sim struct {
 // it Runs claims more, or less, than it has.
 type SimConfig struct {
 	ID      string
-	Product Product // of the engine; nil: Exact
+	Product Product                                             // of the engine; nil: Exact
+	Items   func(set memory.Dataset, key challenges.Hash) Items // of the engine; nil: NewHeld
 	Claims  models.Spec
 	Runs    models.Spec
 }
@@ -41,7 +43,7 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 		ID: cfg.ID, Model: cfg.Claims.Name, Memory: cfg.Claims.Memory, Simulated: true,
 		Int8Ops: cfg.Claims.Int8Ops / 100 * 95, BF16Ops: cfg.Claims.BF16Ops / 100 * 95, FP64Ops: cfg.Claims.FP64Ops / 100 * 95,
 	}
-	return &Sim{NewCPU(CPUConfig{Info: info, Product: cfg.Product}), info, cfg.Runs}, nil
+	return &Sim{NewCPU(CPUConfig{Info: info, Product: cfg.Product, Items: cfg.Items}), info, cfg.Runs}, nil
 }
 
 // Info is what the device claims.
@@ -54,20 +56,21 @@ func (s *Sim) Start(ctx context.Context, job Job) (Run, error) {
 		return nil, err
 	}
 	return &simRun{
-		Run: run, round: roundTime(job.Profile.Shape.Ops(), modelled(s.runs, job.Profile.Shape.Flavour)),
+		Run: run, round: RoundTime(s.runs, job.Profile.Shape),
 		job: job, due: time.Now(), opened: make([]time.Time, job.Profile.Rounds),
 	}, nil
 }
 
-// modelled is a model's rate of a flavour, in ops/s.
-func modelled(s models.Spec, f challenges.Flavour) uint64 {
-	switch f {
+// RoundTime is how long a model takes for a round of compute.
+func RoundTime(runs models.Spec, s challenges.Shape) time.Duration {
+	rate := runs.Int8Ops
+	switch s.Flavour {
 	case challenges.BF16:
-		return s.BF16Ops
+		rate = runs.BF16Ops
 	case challenges.FP64:
-		return s.FP64Ops
+		rate = runs.FP64Ops
 	}
-	return s.Int8Ops
+	return roundTime(s.Ops(), rate)
 }
 
 // roundTime is how long a model of so many ops/s takes for ops.
@@ -107,19 +110,27 @@ func (s *simRun) Next(ctx context.Context) (Root, error) {
 		s.mu.Unlock()
 	}
 	s.due = start.Add(s.round)
-	wait := time.Until(s.due)
-	// Half a round late is more than a sleeping scheduler: the machine cannot keep
-	// the model's pace, and pretending would blame the device.
-	if wait < -s.round/2 {
-		return Root{}, fmt.Errorf("round %d: %v late: %w", root.Round, -wait, ErrOverrun)
+	// Half a round late is more than a sleeping scheduler.
+	if err := until(ctx, s.due, s.round/2); err != nil {
+		return Root{}, fmt.Errorf("round %d: %w", root.Round, err)
+	}
+	return root, nil
+}
+
+// until waits for a modelled time. A machine that cannot keep the model's pace
+// must not pretend: the device would be blamed.
+func until(ctx context.Context, due time.Time, late time.Duration) error {
+	wait := time.Until(due)
+	if wait < -late {
+		return fmt.Errorf("%v late: %w", -wait, ErrOverrun)
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return Root{}, context.Cause(ctx)
+		return context.Cause(ctx)
 	case <-timer.C:
-		return root, nil
+		return nil
 	}
 }
 

@@ -107,7 +107,7 @@ func New(cfg Config) (*Agent, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Admission == nil {
-		cfg.Admission = NewGate()
+		cfg.Admission = NewGate(cfg.Registry.Params.PerEpoch)
 	}
 	a := &Agent{
 		cfg: cfg, id: challenges.IDOf(cfg.Key), network: cfg.Registry.Hash(), clock: cfg.Registry.Clock(),

@@ -14,7 +14,7 @@ import (
 	"github.com/assaynet/assay/gpu"
 )
 
-// challenge answers one proof of compute.
+// challenge answers one proof of compute or of memory.
 func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error {
 	start := time.Now()
 	r, err := a.receive(ctx, peer, conn)
@@ -22,10 +22,6 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 		return err
 	}
 	a.contact(peer, false)
-	params, err := r.Challenge.ComputeParams()
-	if err != nil {
-		return err
-	}
 	// The control stream's host must be known before the bulk stream gives up.
 	bulk, leave, err := a.meet.host(r.ID, peer)
 	if err != nil {
@@ -33,10 +29,13 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 	}
 	defer leave()
 	w := &work{
-		agent: a, request: r, params: params, start: start, control: conn, bulk: bulk,
+		agent: a, request: r, start: start, control: conn, bulk: bulk,
 		sign: challenges.NewFrameSigner(a.cfg.Key, a.network, r.ID, challenges.StreamControl),
 	}
-	device, refusal := a.check(r, params)
+	if err := w.read(); err != nil {
+		return err
+	}
+	device, refusal := w.check()
 	if refusal != nil {
 		return w.refuse(ctx, refusal)
 	}
@@ -89,50 +88,80 @@ func (w *work) result(err error) string {
 // deadline.
 func (w *work) stuck() bool {
 	next := int(w.computed.Load())
-	return time.Since(w.start) > w.request.Challenge.Deadline*9/10 && next < w.row.Rounds &&
-		w.row.Feeds(next, int(w.params.Window)) < int(w.opened.Load())
+	return time.Since(w.start) > w.request.Challenge.Deadline*9/10 && next < w.rounds &&
+		w.feeds(next) < int(w.opened.Load())
 }
-
-// check holds a request against what the agent offers.
-func (a *Agent) check(r Request, p challenges.ComputeParams) (gpu.Device, *Refusal) {
-	if a.cfg.Registry.Index(r.Checker) < 0 {
-		return nil, &Refusal{Reason: challenges.ReasonNotMember}
-	}
-	row, err := challenges.LookupProfile(p.Profile)
-	device := a.devices[r.Challenge.Device]
-	now := a.clock.Epoch(time.Now())
-	switch {
-	case err != nil, device == nil, row.Simulated && !a.cfg.Registry.Simulated:
-		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
-	case p.Claim != claimed(device, row.Shape.Flavour):
-		// A checker that judges against another claim than the offered one could make
-		// anybody late.
-		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
-	case row.Expected(p.Claim) > a.cfg.Registry.Params.MinSlot:
-		// The network's checkers agreed on how much of a device one challenge may take.
-		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
-	case r.Challenge.Epoch+1 < now, r.Challenge.Epoch > now+1:
-		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
-	}
-	return device, nil
-}
-
-func claimed(d gpu.Device, f challenges.Flavour) uint64 { return d.Info().Offer().Claim(f) }
 
 // work is one challenge in progress.
 type work struct {
 	agent   *Agent
 	request Request
-	params  challenges.ComputeParams
 	start   time.Time
 	control challenges.Conn
 	bulk    *table
 	sign    *challenges.FrameSigner // of the control stream
 	overrun error                   // why the run was aborted; commit's, read after the run
 
-	row              challenges.Profile
+	rounds, samples  int
+	entries          uint64 // a round
+	feeds            func(round int) int
+	begin            func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error)
+	fits             func(d gpu.Device) bool
 	computed, opened atomic.Int64 // rounds
 }
+
+// read reads the request's parameters: what its kind asks of a device.
+func (w *work) read() error {
+	c := &w.request.Challenge
+	if c.Kind == challenges.Memory {
+		p, err := c.MemoryParams()
+		if err == nil {
+			w.memory(p)
+		}
+		return err
+	}
+	p, err := c.ComputeParams()
+	if err != nil {
+		return err
+	}
+	row, err := challenges.LookupProfile(p.Profile)
+	if err != nil {
+		return err
+	}
+	w.rounds, w.samples, w.entries = row.Rounds, row.Samples, row.Shape.Entries()
+	w.feeds = func(round int) int { return row.Feeds(round, int(p.Window)) }
+	w.fits = func(d gpu.Device) bool {
+		// A checker that judges against another claim than the offered one could make
+		// anybody late. The network's checkers agreed on how much of a device one
+		// challenge may take.
+		return (!row.Simulated || w.agent.cfg.Registry.Simulated) && p.Claim == claimed(d, row.Shape.Flavour) &&
+			row.Expected(p.Claim) <= w.agent.cfg.Registry.Params.MinSlot
+	}
+	w.begin = func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error) {
+		run, err := d.Start(ctx, gpu.Job{ID: w.request.ID, Device: c.Device, Profile: row, Window: int(p.Window)})
+		if err != nil {
+			err = deviceFault(ctx, "start", err)
+		}
+		return run, func() {}, err
+	}
+	return nil
+}
+
+// check holds a request against what the agent offers.
+func (w *work) check() (gpu.Device, *Refusal) {
+	a, r := w.agent, w.request
+	if a.cfg.Registry.Index(r.Checker) < 0 {
+		return nil, &Refusal{Reason: challenges.ReasonNotMember}
+	}
+	device := a.devices[r.Challenge.Device]
+	now := a.clock.Epoch(time.Now())
+	if device == nil || r.Challenge.Epoch+1 < now || r.Challenge.Epoch > now+1 || !w.fits(device) {
+		return nil, &Refusal{Reason: challenges.ReasonUnsupported}
+	}
+	return device, nil
+}
+
+func claimed(d gpu.Device, f challenges.Flavour) uint64 { return d.Info().Offer().Claim(f) }
 
 func (w *work) refuse(ctx context.Context, r *Refusal) error {
 	w.agent.ended(ctx, w.request, refused(r.Reason), nil)
@@ -156,29 +185,31 @@ var errGone = errors.New("checker left")
 // run computes, commits and opens. Roots never queue behind openings: they have
 // the control stream to themselves.
 func (w *work) run(ctx context.Context, device gpu.Device) error {
-	row, err := challenges.LookupProfile(w.params.Profile)
-	if err != nil {
-		return err
-	}
 	// The checker's patience bounds ours: a checker that says nothing must not hold
 	// the device.
 	ctx, cancel := context.WithTimeout(ctx, w.request.Challenge.Deadline+time.Second)
 	defer cancel()
-	w.row = row
 	g, ctx := errgroup.WithContext(ctx)
-	run, err := device.Start(ctx, gpu.Job{
-		ID: w.request.ID, Device: w.request.Challenge.Device, Profile: row, Window: int(w.params.Window),
-	})
-	if err != nil {
-		return deviceFault(ctx, "start", err)
+	run, free, err := w.begin(ctx, device)
+	if errors.Is(err, gpu.ErrOverrun) {
+		// Nobody reads the control stream yet, and only the checker's end ends this.
+		g.Go(func() error {
+			_, err := w.control.Recv(ctx)
+			return errors.Join(errGone, err)
+		})
+		return w.abort(ctx, err)
 	}
+	if err != nil {
+		return err
+	}
+	defer free()
 	defer run.Close()
 
-	roots := make(chan challenges.Hash, row.Rounds) // committed, not yet asked for
-	queue := make(chan opened, row.Rounds)          // bounded: one opening a round
-	sent := make(chan struct{})                     // every opening is on the wire
+	roots := make(chan challenges.Hash, w.rounds) // committed, not yet asked for
+	queue := make(chan opened, w.rounds)          // bounded: one opening a round
+	sent := make(chan struct{})                   // every opening is on the wire
 	g.Go(func() error { return w.commit(ctx, run, roots, sent) })
-	g.Go(func() error { return w.listen(ctx, run, row, roots, queue) })
+	g.Go(func() error { return w.listen(ctx, run, roots, queue) })
 	g.Go(func() error {
 		if err := w.open(ctx, queue); err != nil {
 			return err
@@ -203,13 +234,7 @@ func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.
 			break
 		}
 		if errors.Is(err, gpu.ErrOverrun) {
-			if serr := w.control.Send(ctx, w.sign.Sign(challenges.NewAbort(challenges.AbortOverrun))); serr != nil {
-				return serr
-			}
-			w.overrun = err
-			// The checker closes when it has read the abort: a reset could overtake it.
-			<-ctx.Done()
-			return err
+			return w.abort(ctx, err)
 		}
 		if err != nil {
 			return deviceFault(ctx, "compute", err)
@@ -232,11 +257,22 @@ func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.
 	return w.control.Send(ctx, w.sign.Sign(challenges.NewResult(core)))
 }
 
+// abort says that the machine under a simulated device was too slow.
+func (w *work) abort(ctx context.Context, why error) error {
+	if err := w.control.Send(ctx, w.sign.Sign(challenges.NewAbort(challenges.AbortOverrun))); err != nil {
+		return err
+	}
+	w.overrun = why
+	// The checker closes when it has read the abort: a reset could overtake it.
+	<-ctx.Done()
+	return why
+}
+
 // listen answers each request for positions: it must name the round whose turn
 // it is, after its root was sent, and entries inside the matrix.
-func (w *work) listen(ctx context.Context, run gpu.Run, row challenges.Profile, roots <-chan challenges.Hash, queue chan<- opened) error {
+func (w *work) listen(ctx context.Context, run gpu.Run, roots <-chan challenges.Hash, queue chan<- opened) error {
 	defer close(queue)
-	for round := range row.Rounds {
+	for round := range w.rounds {
 		frame, err := w.control.Recv(ctx)
 		if errors.Is(err, io.EOF) {
 			return errGone
@@ -248,8 +284,8 @@ func (w *work) listen(ctx context.Context, run gpu.Run, row challenges.Profile, 
 		if err := challenges.Unmarshal(frame, &f); err != nil {
 			return err
 		}
-		if int64(f.Round) != int64(round) || len(f.Positions) != 4*row.Samples {
-			return fmt.Errorf("positions of round %d, %d bytes; want round %d, %d bytes", f.Round, len(f.Positions), round, 4*row.Samples)
+		if int64(f.Round) != int64(round) || len(f.Positions) != 4*w.samples {
+			return fmt.Errorf("positions of round %d, %d bytes; want round %d, %d bytes", f.Round, len(f.Positions), round, 4*w.samples)
 		}
 		select {
 		case <-roots:
@@ -258,7 +294,7 @@ func (w *work) listen(ctx context.Context, run gpu.Run, row challenges.Profile, 
 		}
 		at := challenges.UnpackPositions(f.Positions)
 		for _, e := range at {
-			if uint64(e) >= row.Shape.Entries() {
+			if uint64(e) >= w.entries {
 				return fmt.Errorf("positions of round %d: entry %d is outside the matrix", f.Round, e)
 			}
 		}

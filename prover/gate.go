@@ -1,14 +1,17 @@
 package prover
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/assaynet/assay/challenges"
 )
 
-// Gate is the default admission: one job a device, and one challenge a checker,
-// device and epoch.
+// Gate is the default admission: one job a device, and so many challenges a
+// checker, device and epoch.
 type Gate struct {
+	perEpoch int
+
 	mu      sync.Mutex
 	drained bool
 	running map[string]challenges.Hash // by device
@@ -22,15 +25,15 @@ type visit struct {
 
 type use struct {
 	epoch uint64
-	id    challenges.Hash
+	ids   []challenges.Hash
 }
 
 // NewGate makes a gate with nothing running.
-func NewGate() *Gate {
-	return &Gate{running: make(map[string]challenges.Hash), last: make(map[visit]use)}
+func NewGate(perEpoch uint8) *Gate {
+	return &Gate{perEpoch: int(perEpoch), running: make(map[string]challenges.Hash), last: make(map[visit]use)}
 }
 
-// Admit takes the device if it is free and the checker has not had its turn.
+// Admit takes the device if it is free and the checker has not had all its turns.
 // The table of turns is bounded by the registry: only members come so far.
 func (g *Gate) Admit(r Request) (func(), *Refusal) {
 	g.mu.Lock()
@@ -43,11 +46,18 @@ func (g *Gate) Admit(r Request) (func(), *Refusal) {
 		return nil, &Refusal{Reason: challenges.ReasonCollision, IDs: []challenges.Hash{id}}
 	}
 	turn := visit{r.Checker, device}
-	if u, ok := g.last[turn]; ok && u.epoch >= r.Challenge.Epoch {
-		return nil, &Refusal{Reason: challenges.ReasonQuota, IDs: []challenges.Hash{u.id}}
+	used := g.last[turn]
+	if used.epoch < r.Challenge.Epoch {
+		used = use{epoch: r.Challenge.Epoch}
+	}
+	// A checker may be an epoch behind: what it sends late counts for the epoch that
+	// was begun.
+	if len(used.ids) >= g.perEpoch {
+		return nil, &Refusal{Reason: challenges.ReasonQuota, IDs: slices.Clone(used.ids)}
 	}
 	g.running[device] = r.ID
-	g.last[turn] = use{r.Challenge.Epoch, r.ID}
+	used.ids = append(used.ids, r.ID)
+	g.last[turn] = used
 	return func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -37,7 +37,7 @@ func TestGate(t *testing.T) {
 		{"the other device's turn is its own", 4, request(10, 2, "b", 5), "", 0, true},
 		{"a new epoch", 11, request(11, 2, "b", 6), "", 0, true},
 	}
-	g := NewGate()
+	g := NewGate(1)
 	if g.Busy() {
 		t.Error("busy before anything ran")
 	}

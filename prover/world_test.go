@@ -47,7 +47,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		Checkers: []committee.Member{{ID: challenges.IDOf(checkerKey)}, {ID: challenges.IDOf(secondKey)}},
 	}
 	slices.SortFunc(r.Checkers, func(a, b committee.Member) int { return a.ID.Compare(b.ID) })
-	w := &world{t: t, registry: r, net: fakeNetwork{}, ledger: newLedger(), gate: NewGate()}
+	w := &world{t: t, registry: r, net: fakeNetwork{}, ledger: newLedger(), gate: NewGate(1)}
 	cfg := Config{
 		Key: providerKey, Registry: r, Devices: []gpu.Device{simDevice(t, nil)}, Network: w.net, Ledger: w.ledger,
 		Admission: w.gate, Operator: "op", Region: "here", Version: "v1", Addrs: []string{"/ip4/1.2.3.4"}, Boot: [16]byte{8},
