@@ -88,7 +88,7 @@ func TestChoose(t *testing.T) {
 }
 
 // wantFits holds a choice against what it was made for.
-func wantFits(t *testing.T, d challenges.OfferDevice, r *committee.Registry, rtt time.Duration, c challenges.Choice) {
+func wantFits(t *testing.T, d challenges.OfferDevice, r *committee.Registry, rtt time.Duration, c committee.Choice) {
 	t.Helper()
 	row := c.Profile
 	switch {

@@ -18,28 +18,44 @@ type arrival struct {
 	err    error
 }
 
+// pace says when a challenge goes on that does not run alone. The zero value is
+// for one that does.
+type pace struct {
+	start  func(ctx context.Context) // returns at the instant at which the challenge is to leave
+	filled func(ctx context.Context) // the same for the nonce of a proof of memory
+}
+
+// way is how a challenge went out.
+type way struct {
+	left    time.Time // by the checker's clock
+	relayed bool      // the path goes through a relay
+}
+
 // drive runs one challenge over real streams: it stamps what happens, steps the
-// session, and sends what it asks for. It returns when the session is done, and
-// says whether the path was relayed. It never fails: whatever goes wrong is an
+// session, and sends what it asks for. It returns when the session is done. It never fails: whatever goes wrong is an
 // event that the session judges.
-func drive(ctx context.Context, net Network, s *challenges.Session, challenge []byte, protos ...string) (relayed bool) {
+func drive(ctx context.Context, net Network, s *challenges.Session, challenge []byte, p pace, protos ...string) (w way) {
 	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, s.Challenge().Deadline)
 	defer cancel()
-	d := driver{parent: parent, session: s, start: time.Now()}
+	d := driver{parent: parent, session: s, start: time.Now(), pace: p}
 	to := s.Challenge().Provider
 	for _, proto := range protos {
 		conn, err := net.Open(ctx, to, proto)
 		if err != nil {
 			d.end(0, d.cause(err))
-			return false
+			return w
 		}
 		defer conn.Close()
 		d.conns = append(d.conns, conn)
-		relayed = relayed || conn.Relayed()
+		w.relayed = w.relayed || conn.Relayed()
+	}
+	if p.start != nil {
+		p.start(parent)
 	}
 	// The deadline counts from the challenge, not from the dial.
 	d.start = time.Now()
+	w.left = d.start
 	ctx, cancel = context.WithDeadline(parent, d.start.Add(s.Challenge().Deadline))
 	defer cancel()
 
@@ -51,7 +67,7 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 	defer cancel() // ends the readers before the wait for them
 	if err := d.conns[0].Send(ctx, challenge); err != nil {
 		d.end(0, d.cause(err))
-		return relayed
+		return w
 	}
 	for i, conn := range d.conns {
 		into := control
@@ -61,14 +77,14 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 		readers.Go(func() { read(ctx, uint8(i), conn, into) })
 	}
 	if d.send(ctx, s.Start()) {
-		return relayed
+		return w
 	}
 	closed := 0
 	for {
 		a, ok := await(ctx, control, bulk)
 		if !ok {
 			d.end(0, d.cause(ctx.Err()))
-			return relayed
+			return w
 		}
 		switch {
 		case errors.Is(a.err, io.EOF):
@@ -77,14 +93,14 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 				continue
 			}
 			d.end(a.stream, challenges.EndClosed)
-			return relayed
+			return w
 		case a.err != nil:
 			d.end(a.stream, d.cause(a.err))
-			return relayed
+			return w
 		}
 		send, done := s.Step(challenges.Event{At: d.at(a.at), Stream: a.stream, Frame: a.frame})
 		if done || d.send(ctx, send) {
-			return relayed
+			return w
 		}
 	}
 }
@@ -126,6 +142,7 @@ type driver struct {
 	session *challenges.Session
 	conns   []challenges.Conn
 	start   time.Time
+	pace    pace
 	last    time.Duration
 }
 
@@ -140,6 +157,9 @@ func (d *driver) at(t time.Time) time.Duration {
 // it is never too short; done if the session ended over it.
 func (d *driver) send(ctx context.Context, out []challenges.Out) (done bool) {
 	for _, o := range out {
+		if d.pace.filled != nil && challenges.StartsWalks(o.Frame) {
+			d.pace.filled(ctx)
+		}
 		_, done := d.session.Step(challenges.Event{At: d.at(time.Now()), Stream: o.Stream, Out: true, Frame: o.Frame})
 		if done {
 			return true

@@ -55,6 +55,7 @@ func (c *Checker) start(ctx context.Context, epoch uint64) {
 		}
 	}
 	c.mu.Unlock()
+	c.together(ctx, epoch, targets)
 	begin := c.clock.Start(epoch)
 	for _, a := range committee.Plan(c.cfg.Registry, c.id, epoch, targets) {
 		if time.Since(begin.Add(a.At)) > c.params.ProbeEvery {

@@ -2,7 +2,6 @@ package checker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -12,99 +11,127 @@ import (
 	"github.com/assaynet/assay/checker/report"
 )
 
-// issue runs one proof of compute from its plan to the store.
+// issue runs one challenge of one device, from its plan to the store.
 func (c *Checker) issue(ctx context.Context, a committee.Assignment) error {
+	i, err := c.prepare(ctx, a, want{purpose: c.params.Purpose})
+	if i == nil || err != nil {
+		return err
+	}
+	defer i.close()
+	if c.begin(ctx, i) {
+		drive(ctx, c.cfg.Network, i.session, i.wire, pace{}, challenges.ProtoControl, challenges.ProtoBulk)
+		c.finish(ctx, i, report.FleetPart{})
+	}
+	return nil
+}
+
+// want is what a challenge is to measure.
+type want struct {
+	purpose challenges.Purpose
+	memory  bool   // and nothing else
+	compute bool   // and nothing else
+	slot    uint64 // the global slot that it runs in, from 1 on; 0: none
+}
+
+// issued is a challenge on its way.
+type issued struct {
+	challenges.Challenge
+	chosen
+	slot    uint64
+	secret  challenges.Secret
+	session *challenges.Session
+	wire    []byte
+	spool   Spool         // nil: none
+	land    func()        // gives its place back; nil: the caller does
+	ended   func()        // counts it as open no longer; nil before it is
+	left    time.Duration // after the instant of a run of several
+}
+
+func (i *issued) close() {
+	if i.land != nil {
+		i.land()
+	}
+	if i.spool != nil {
+		i.spool.Close()
+	}
+	if i.ended != nil {
+		i.ended()
+	}
+}
+
+// prepare draws a challenge; nil if the offer allows none.
+func (c *Checker) prepare(ctx context.Context, a committee.Assignment, w want) (*issued, error) {
 	c.mu.Lock()
 	offer := c.offers[a.Provider]
 	rtt := c.rtts[a.Provider]
 	c.mu.Unlock()
 	device, ok := offer.Device(a.Device)
 	if !ok {
-		return nil // a newer offer dropped it
+		return nil, nil // a newer offer dropped it
 	}
-	choice, err := c.choose(device, a.Turn, rtt)
+	choice, err := c.choose(device, a.Turn, rtt, w)
 	if err != nil {
 		c.log.DebugContext(ctx, "offer cannot be challenged", "peer", a.Provider, "device", a.Device, "err", peerError{err})
-		return nil
+		return nil, nil
 	}
-	params, flavour := choice.Params, choice.Profile.Shape.Flavour
+	i := &issued{chosen: choice, slot: w.slot}
+	if c.cfg.Spools != nil {
+		i.spool = c.cfg.Spools.Spool()
+	}
 	ch := challenges.Challenge{
-		Epoch: a.Epoch, Provider: a.Provider, Device: a.Device, Kind: flavour.Kind(), Seq: a.Seq,
-		Deadline: choice.Deadline, Params: challenges.Marshal(&params),
+		Epoch: a.Epoch, Provider: a.Provider, Device: a.Device, Kind: choice.kind, Seq: a.Seq,
+		Deadline: choice.deadline, Params: choice.params,
 	}
 	var spool challenges.Spool
-	if c.cfg.Spools != nil {
-		sp := c.cfg.Spools.Spool()
-		defer sp.Close()
-		spool = sp
+	if i.spool != nil {
+		spool = i.spool
 	}
-	env, secret, s, err := c.draw(ch, spool)
+	var env challenges.Envelope
+	if env, i.secret, i.session, err = c.draw(ch, spool); err != nil {
+		i.close()
+		return nil, err
+	}
+	i.Challenge, i.wire = i.session.Challenge(), challenges.Marshal(&env)
+	return i, nil
+}
+
+// begin writes a challenge down before it is sent: a crash from here on leaves a
+// challenge that says of itself that it was abandoned.
+func (c *Checker) begin(ctx context.Context, i *issued) bool {
+	id := i.session.ID()
+	err := c.cfg.Challenges.Begin(id, report.Begun{
+		Epoch: i.Epoch, Kind: i.Kind, Provider: i.Provider, Device: i.Device, At: time.Now().UnixNano(),
+		Profile: i.profile, Claim: i.claim, Challenge: i.wire, Secret: i.secret,
+	})
+	c.wrote(ctx, opBegin, err, "peer", i.Provider, "challenge", id, "kind", i.Kind)
 	if err != nil {
-		return err
+		return false // not sent; if it was written all the same, the next start gives it up
 	}
-	wire := challenges.Marshal(&env)
-	begun := report.Begun{
-		Epoch: a.Epoch, Kind: ch.Kind, Provider: a.Provider, Device: a.Device, At: time.Now().UnixNano(),
-		Profile: params.Profile, Claim: params.Claim, Challenge: wire, Secret: secret,
-	}
-	// Written down before it is sent: a crash from here on leaves a challenge that
-	// says of itself that it was abandoned.
-	err = c.cfg.Challenges.Begin(s.ID(), begun)
-	c.wrote(ctx, opBegin, err, "peer", a.Provider, "challenge", s.ID(), "kind", ch.Kind)
-	if err != nil {
-		return nil // not sent; if it was written all the same, the next start gives it up
-	}
-	defer c.begun(s.ID(), ch.Deadline)()
-	drive(ctx, c.cfg.Network, s, wire, challenges.ProtoControl, challenges.ProtoBulk)
-	// A whole transcript is in memory only while it is written: a few at a time.
+	i.ended = c.begun(id, i.Deadline)
+	return true
+}
+
+// finish writes down how a challenge ended.
+func (c *Checker) finish(ctx context.Context, i *issued, fleet report.FleetPart) {
+	// A whole transcript is in memory only while it is written, and so is what checks
+	// the walks of a proof of memory: a few at a time.
 	c.sealing <- struct{}{}
 	defer func() { <-c.sealing }()
-	f, t := c.finished(s)
-	v := c.judged(ctx, s)
+	f, t := c.finished(i.session)
+	v := c.judged(ctx, i.session)
 	c.metrics.lags(t.Events)
 	f.Item = &report.Item{
-		Challenge: s.ID(), Kind: ch.Kind, Device: a.Device, Profile: params.Profile, Outcome: v.Outcome,
-		OpsLower: v.OpsLower, Claim: params.Claim, Transcript: f.Info.Hash,
+		Challenge: i.session.ID(), Kind: i.Kind, Device: i.Device, Profile: i.profile, Outcome: v.Outcome,
+		OpsLower: v.OpsLower, Claim: i.claim, Slot: i.slot, Fleet: fleet, Transcript: f.Info.Hash,
 	}
 	if r, ok := t.Refusal(); ok {
 		f.Item.Reason = r.Reason
 	}
-	err = c.cfg.Challenges.Finish(f)
-	c.wrote(ctx, opFinish, err, "peer", a.Provider, "challenge", s.ID(), "kind", ch.Kind)
+	err := c.cfg.Challenges.Finish(f)
+	c.wrote(ctx, opFinish, err, "peer", i.Provider, "challenge", i.session.ID(), "kind", i.Kind)
 	if err != nil {
 		c.keep(ctx, f) // the epoch is not sealed before it is written
 	}
-	return nil
-}
-
-// choose picks the flavour whose turn it is and a profile for it; the next ones
-// where the device does not offer it or no profile fits. A capacity profile
-// stands in where a shorter one would say nothing, as on a long path.
-func (c *Checker) choose(d challenges.OfferDevice, turn uint64, rtt time.Duration) (challenges.Choice, error) {
-	flavours := d.Flavours()
-	var errs []error
-	for i := range flavours {
-		want := challenges.Want{
-			Flavour: flavours[(turn+uint64(i))%uint64(len(flavours))], Purpose: c.params.Purpose,
-			Simulated: c.cfg.Registry.Simulated, RTT: rtt, Budget: c.params.MinSlot,
-		}
-		want.Claim = d.Claim(want.Flavour)
-		choice, err := challenges.Choose(want)
-		if err == nil {
-			return choice, nil
-		}
-		errs = append(errs, err)
-		if want.Purpose == challenges.Spot {
-			want.Purpose = challenges.Capacity
-			if choice, err := challenges.Choose(want); err == nil {
-				return choice, nil
-			}
-		}
-	}
-	if len(errs) == 0 {
-		return challenges.Choice{}, errors.New("the device claims no rate")
-	}
-	return challenges.Choice{}, errors.Join(errs...)
 }
 
 // begun counts a challenge as open until done is called. Its dial and its answers

@@ -53,13 +53,13 @@ func (c *Checker) probe(ctx context.Context, p challenges.NodeID, epoch uint64, 
 		return
 	}
 	c.metrics.probesRunning.Inc()
-	relayed := drive(ctx, c.cfg.Network, s, challenges.Marshal(&env), challenges.ProtoProbe)
+	way := drive(ctx, c.cfg.Network, s, challenges.Marshal(&env), pace{}, challenges.ProtoProbe)
 	c.metrics.probesRunning.Dec()
 	if ctx.Err() != nil {
 		return // the checker stops; nothing was seen
 	}
 	v := c.judged(ctx, s)
-	c.noted(p, epoch, k, v, relayed)
+	c.noted(p, epoch, k, v, way.relayed)
 	if v.Outcome != challenges.Pass {
 		// Failures keep their transcript; what went well is only counted.
 		f, _ := c.finished(s)

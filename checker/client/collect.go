@@ -8,6 +8,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 )
@@ -22,7 +23,11 @@ type Collector struct {
 	next      uint64
 	tries     int // at the epoch `next`, while a transcript could not be fetched
 	standings map[challenges.NodeID]reputation.Standing
+	ran       []reputation.Ran // in the latest global slots
 }
+
+// maxRan bounds what is remembered of global slots: the latest runs.
+const maxRan = 1 << 18
 
 // NewCollector makes a collector over the checkers' APIs.
 func NewCollector(r *committee.Registry, clients []*Client) *Collector {
@@ -71,14 +76,39 @@ func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) err
 			if err := c.prove(ctx, cl, e.Signer, &o); err != nil {
 				return err
 			}
+			c.slots(&o)
 			seen[o.Provider] = append(seen[o.Provider], reputation.Seen{Checker: e.Signer, Observation: o})
 		}
 	}
+	c.ran = c.ran[max(0, len(c.ran)-maxRan):]
 	for p, s := range seen {
 		a := reputation.Combine(c.registry, epoch, p, s)
 		c.standings[p], _ = reputation.Fold(c.standings[p], a, &c.registry.Params)
 	}
 	return nil
+}
+
+// slots remembers what an observation tells of global slots.
+func (c *Collector) slots(o *report.Observation) {
+	for _, it := range o.Items {
+		flavour, ok := it.Flavour()
+		if it.Slot == 0 || !ok {
+			continue
+		}
+		r := reputation.Ran{
+			Slot: it.Slot, Target: committee.Target{Provider: o.Provider, Device: it.Device}, Ops: it.OpsLower, Flavour: flavour,
+		}
+		switch it.Outcome {
+		case challenges.Pass:
+		case challenges.Late, challenges.Withheld:
+			r.Slow = true
+		case challenges.Refused:
+			r.Slow, r.Void = !it.Neutral(), it.Neutral()
+		default:
+			r.Void = true
+		}
+		c.ran = append(c.ran, r)
+	}
 }
 
 // maxTries is how often a failing fetch holds an epoch up: a checker that serves
@@ -135,11 +165,38 @@ func (c *Collector) Epochs() uint64 { return c.next }
 // Providers describes every provider seen, best score first.
 func (c *Collector) Providers() []Provider {
 	out := make([]Provider, 0, len(c.standings))
-	for _, s := range c.standings {
-		out = append(out, Describe(&s, &c.registry.Params))
+	shared := make(map[challenges.NodeID][]SharedDevice)
+	for _, s := range reputation.Sharing(c.ran, &c.registry.Params) {
+		if !s.Confirmed {
+			continue
+		}
+		for _, pair := range [][2]committee.Target{{s.A, s.B}, {s.B, s.A}} {
+			shared[pair[0].Provider] = append(shared[pair[0].Provider], SharedDevice{
+				pair[0].Device, pair[1].Provider, pair[1].Device, s.Together, s.TogetherSlow, s.Apart, s.ApartSlow,
+			})
+		}
+	}
+	for id, s := range c.standings {
+		p := Describe(&s, &c.registry.Params)
+		p.share(shared[id])
+		out = append(out, p)
 	}
 	Rank(out)
 	return out
+}
+
+// share adds the devices that were found to be shared.
+func (p *Provider) share(shared []SharedDevice) {
+	if len(shared) == 0 {
+		return
+	}
+	p.Shared, p.Flags = shared, append(p.Flags, reputation.FlagSharedDevice)
+	for _, s := range shared {
+		p.Reasons = append(p.Reasons, evidence.Reason{Code: reputation.FlagSharedDevice, Detail: fmt.Sprintf(
+			"%s and %s of %s are slow when both run (%d of %d times) and not when one does (%d of %d): one device under two names",
+			s.Device, s.OtherDevice, s.Other.Short(), s.TogetherSlow, s.Together, s.ApartSlow, s.Apart,
+		)})
+	}
 }
 
 // Rank sorts providers by score, best first, ties by id.

@@ -73,6 +73,30 @@ type Throughput struct {
 	ClaimOps uint64             `json:"claim_ops"` // ops/s
 }
 
+// Memory is what a provider showed of its memory.
+type Memory struct {
+	Bytes      *uint64 `json:"bytes"`       // of a device: median of the latest proofs, each a lower bound; null without one
+	ClaimBytes uint64  `json:"claim_bytes"` // of the same device
+	Figures    int     `json:"figures"`
+}
+
+// Together is what a provider's devices did at one time.
+type Together struct {
+	Share   *float64 `json:"share"` // of what they claim each: median of the latest runs; null without one
+	Figures int      `json:"figures"`
+}
+
+// SharedDevice is a device that slows down exactly when another one runs.
+type SharedDevice struct {
+	Device       string            `json:"device"`
+	Other        challenges.NodeID `json:"other"`
+	OtherDevice  string            `json:"other_device"`
+	Together     int               `json:"together"` // slots in which both ran, after they were noticed
+	TogetherSlow int               `json:"together_slow"`
+	Apart        int               `json:"apart"`
+	ApartSlow    int               `json:"apart_slow"`
+}
+
 // Provider is what is known of a provider: GET /v1/providers/ID.
 type Provider struct {
 	ID            challenges.NodeID   `json:"id"`
@@ -82,12 +106,16 @@ type Provider struct {
 	ThroughputOps *uint64             `json:"throughput_ops"` // flavour int8
 	ClaimOps      uint64              `json:"claim_ops"`      // flavour int8
 	Throughput    []Throughput        `json:"throughput"`     // of every flavour that was asked for
+	Memory        Memory              `json:"memory"`
+	Together      Together            `json:"together"`
+	Shared        []SharedDevice      `json:"shared"` // of a collector: one checker sees too little
 	Availability  Availability        `json:"availability"`
 	Outcomes      Outcomes            `json:"outcomes"`
 	ByKind        map[string]Outcomes `json:"by_kind"`
 	Flags         []string            `json:"flags"`
-	Proofs        []challenges.Hash   `json:"proofs"` // transcripts of wrong work
-	Epochs        uint64              `json:"epochs"` // folded up to here
+	Reasons       []evidence.Reason   `json:"reasons"` // for each flag
+	Proofs        []challenges.Hash   `json:"proofs"`  // transcripts of wrong work
+	Epochs        uint64              `json:"epochs"`  // folded up to here
 }
 
 // Describe reads a provider's document off its standing.
@@ -96,10 +124,13 @@ func Describe(s *reputation.Standing, p *committee.Params) Provider {
 	d := Provider{
 		ID: s.Provider, Level: reputation.LevelOf(s), Score: reputation.Score(s, p), Provisional: true,
 		ThroughputOps: reputation.Throughput(s, challenges.Int8), ClaimOps: reputation.Claim(s, challenges.Int8),
-		Throughput:   []Throughput{},
+		Throughput: []Throughput{},
+		Together:   Together{reputation.Share(s.Fleets), len(s.Fleets)}, Shared: []SharedDevice{},
 		Availability: Availability(a), Outcomes: outcomes(s, ""), ByKind: make(map[string]Outcomes),
-		Flags: reputation.Flags(s, p), Proofs: append([]challenges.Hash{}, s.Proofs...), Epochs: s.Next,
+		Flags: reputation.Flags(s, p), Reasons: reputation.Why(s, p), Proofs: append([]challenges.Hash{}, s.Proofs...), Epochs: s.Next,
 	}
+	d.Memory.Bytes, d.Memory.ClaimBytes = reputation.Proven(s)
+	d.Memory.Figures = len(s.Memory)
 	for _, r := range s.Rates {
 		d.Throughput = append(d.Throughput, Throughput{r.Flavour, reputation.Throughput(s, r.Flavour), r.Claim})
 	}

@@ -30,6 +30,25 @@ type Params struct {
 	BelowCheckers uint16
 	BelowPercent  uint8
 
+	// Memory and exclusive use (provisional, as below-claim): the same half as many
+	// figures and checkers, with a median under so many percent of what was claimed.
+	MemoryPercent uint8 // of the claimed memory that was proven
+	FleetPercent  uint8 // of a provider's claims that its devices did at one time
+
+	// Devices that must run at one time, in a part of the epoch that is kept free for
+	// it: those of a group in a fleet challenge, and of all providers in global slots.
+	FleetEvery  uint16 // epochs between two fleet challenges of a group
+	SlotEvery   uint16 // epochs between two that have global slots
+	Slots       uint8  // global slots in such an epoch
+	FleetFor    challenges.Purpose
+	SlotFor     challenges.Purpose
+	PerEpoch    uint8 // challenges that a checker may send to a device in an epoch, of all kinds
+	SharingSlow uint8 // a figure under so many percent of the device's median is slow
+	// Pairs that pass the screen (Fisher's exact test, p in millionths) are watched
+	// in so many slots more, half of them together and half apart.
+	SharingScreen   uint32
+	SharingTargeted uint16
+
 	RefusalPermille uint16 // refusals beyond this share of GPU challenges count as failures
 
 	// Demonstrated availability, LB95 (statistics: chi-squared bound on outage
@@ -45,6 +64,9 @@ func Standard() Params {
 	return Params{
 		Epoch: 10 * time.Minute, ProbeEvery: 30 * time.Second, Pings: 5, Purpose: challenges.Spot, MinSlot: 30 * time.Second,
 		BelowFigures: 6, BelowCheckers: 2, BelowPercent: 92, RefusalPermille: 50,
+		MemoryPercent: 70, FleetPercent: 85, FleetEvery: 36, SlotEvery: 6, Slots: 1,
+		FleetFor: challenges.Capacity, SlotFor: challenges.Capacity, PerEpoch: 4,
+		SharingSlow: 75, SharingScreen: 100, SharingTargeted: 24,
 		RepairPrior: 240 * time.Minute, DispersionPermille: 1500,
 		EpisodeGap: 6 * time.Hour, LowerFrom: 30 * 24 * time.Hour,
 	}
@@ -63,6 +85,9 @@ func Devnet() Params {
 	p.Pings = 2
 	p.Purpose = challenges.Devnet
 	p.MinSlot = 1200 * time.Millisecond
+	p.FleetEvery, p.SlotEvery, p.Slots = 2, 1, 3
+	p.FleetFor, p.SlotFor, p.PerEpoch = challenges.Devnet, challenges.Slot, 6
+	p.SharingScreen, p.SharingTargeted = 5000, 8
 	return p
 }
 
@@ -73,12 +98,18 @@ func (p *Params) Check() error {
 		return fmt.Errorf("epoch %v: want 1 s to 24 h", p.Epoch)
 	case p.ProbeEvery < 10*time.Millisecond || p.Epoch%p.ProbeEvery != 0 || p.Epoch/p.ProbeEvery > 1024:
 		return fmt.Errorf("probe every %v: must divide the epoch into at most 1024 slices", p.ProbeEvery)
-	case p.MinSlot <= 0 || p.MinSlot > p.Epoch:
+	case p.MinSlot <= 0 || p.MinSlot > p.Epoch/2:
 		return fmt.Errorf("slot of %v in an epoch of %v", p.MinSlot, p.Epoch)
 	case p.Pings < 1 || p.Pings > 8:
 		return fmt.Errorf("pings %d: want 1 to 8", p.Pings)
 	case p.BelowPercent == 0 || p.BelowPercent >= 100 || p.BelowFigures == 0 || p.BelowCheckers == 0:
 		return errors.New("below-claim rule: out of range")
+	case p.MemoryPercent == 0 || p.MemoryPercent >= 100 || p.FleetPercent == 0 || p.FleetPercent >= 100:
+		return fmt.Errorf("memory %d %%, fleet %d %%: want 1 to 99", p.MemoryPercent, p.FleetPercent)
+	case p.FleetEvery == 0 || p.SlotEvery == 0 || p.Slots > 8 || p.PerEpoch == 0:
+		return fmt.Errorf("a fleet challenge in %d epochs, %d global slots in %d, %d challenges an epoch", p.FleetEvery, p.Slots, p.SlotEvery, p.PerEpoch)
+	case p.SharingSlow == 0 || p.SharingSlow >= 100 || p.SharingScreen == 0 || p.SharingScreen >= 1e6 || p.SharingTargeted < 2:
+		return errors.New("sharing test: out of range")
 	case p.RefusalPermille >= 1000:
 		return fmt.Errorf("refusal allowance %d permille", p.RefusalPermille)
 	case p.RepairPrior <= 0 || p.DispersionPermille < 1500 || p.EpisodeGap <= 0 || p.LowerFrom <= 0:
@@ -92,3 +123,12 @@ func (p *Params) Check() error {
 
 // Slices is how many probe slices an epoch has.
 func (p *Params) Slices() int { return int(p.Epoch / p.ProbeEvery) }
+
+// TogetherAt is when, after the start of an epoch, the part begins that is kept
+// free for challenges of several devices at one time: a slot, at its end.
+func (p *Params) TogetherAt() time.Duration { return p.Epoch - p.MinSlot }
+
+// SlotAt is when a global slot begins, after the start of its epoch.
+func (p *Params) SlotAt(index int) time.Duration {
+	return p.TogetherAt() + time.Duration(index)*(p.MinSlot/time.Duration(max(1, p.Slots)))
+}

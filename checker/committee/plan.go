@@ -22,12 +22,12 @@ type Assignment struct {
 	At       time.Duration // after the start of the epoch
 	Provider challenges.NodeID
 	Device   string
-	Turn     uint64 // modulo the number of flavours, whose turn it is
+	Turn     uint64 // modulo the number of things to measure, whose turn it is
 	Seq      uint32
 }
 
-// Plan is a checker's GPU challenges of one epoch, in order of time. Checkers
-// get disjoint slots on a device, so that one job does not meet another; where
+// Plan is a checker's GPU challenges of one epoch that ask for one device alone,
+// in order of time. Checkers get disjoint slots on a device, so that one job does not meet another; where
 // the registry has more checkers than slots, they take turns over the epochs.
 // A checker outside the registry has no plan.
 func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target) []Assignment {
@@ -36,8 +36,9 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 		return nil
 	}
 	n := len(r.Checkers)
-	open := max(1, min(n, int(r.Params.Epoch/r.Params.MinSlot)))
-	length := r.Params.Epoch / time.Duration(open)
+	alone := r.Params.TogetherAt()
+	open := max(1, min(n, int(alone/r.Params.MinSlot)))
+	length := alone / time.Duration(open)
 	var out []Assignment
 	for _, t := range targets {
 		turn := rotation(t, 0)

@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 // Shown is what a transcript says about one claim.
@@ -77,31 +78,58 @@ func Assess(t challenges.Transcript, c challenges.Challenge) (Assessment, error)
 		Verdict: v, Miss: math.NaN(),
 		Claims: Claims{IsUnknown, IsUnknown, IsUnknown, IsUnknown},
 	}
-	a.testify(t, v)
+	a.testify(t, v, c.Kind)
 	a.reason(v, c)
-	if c.Kind == challenges.Probe {
+	claim := &a.Claims.Throughput
+	switch c.Kind {
+	case challenges.Probe:
 		return a, nil
+	case challenges.Memory:
+		p, err := c.MemoryParams()
+		if err != nil {
+			return Assessment{}, err
+		}
+		claim = &a.Claims.Memory
+		a.proven(v, p.Dataset())
 	}
 	switch v.Outcome {
 	case challenges.Pass:
 		a.Miss = math.Pow(0.99, float64(v.Samples))
 		// The rate needs the checker's clock, the arithmetic does not.
 		if v.OpsLower > 0 {
-			a.Claims.Throughput = IsShown
+			*claim = IsShown
 		}
 	case challenges.Wrong:
-		a.Claims.Throughput = IsRefuted
+		*claim = IsRefuted
 	}
 	return a, nil
 }
 
-func (a *Assessment) testify(t challenges.Transcript, v challenges.Verdict) {
+// proven says how much memory the rate shows, and what it assumes.
+func (a *Assessment) proven(v challenges.Verdict, set memory.Dataset) {
+	if v.OpsLower == 0 {
+		return
+	}
+	bytes := set.Proven(v.OpsLower)
+	a.Testimony = append(a.Testimony, Testimony{"memory_bytes", bytes}, Testimony{"dataset_bytes", set.Bytes()})
+	a.Reasons = append(a.Reasons, Reason{challenges.ClauseProven, fmt.Sprintf(
+		"%d bytes of a dataset of %d were held, if the responder is of class %s: at this rate it could do without %.1f %% of it, and the fastest of the class without %.1f %%",
+		bytes, set.Bytes(), set.Name, 100*(1-float64(bytes)/float64(set.Bytes())), 100*set.Hidden(),
+	)})
+}
+
+func (a *Assessment) testify(t challenges.Transcript, v challenges.Verdict, kind challenges.Kind) {
 	add := func(name string, value any) { a.Testimony = append(a.Testimony, Testimony{name, value}) }
 	add("elapsed_s", v.Elapsed.Seconds())
 	if v.RTT > 0 {
 		add("rtt_s", v.RTT.Seconds())
 	}
-	if v.OpsLower > 0 {
+	switch {
+	case v.OpsLower == 0:
+	case kind == challenges.Memory:
+		add("reads_lower", v.OpsLower)
+		add("random_bytes_per_s_lower", v.OpsLower*memory.ItemBytes)
+	default:
 		add("ops_lower", v.OpsLower)
 		add("ops_best_interval", v.OpsBest)
 	}
@@ -125,6 +153,9 @@ func (a *Assessment) reason(v challenges.Verdict, c challenges.Challenge) {
 		detail = "the provider signed a root, and an opening of it holds a value that is not the exact result"
 	case challenges.Late:
 		detail = "every value is right, but the run stayed below the claim by more than the slack"
+		if c.Kind == challenges.Memory {
+			detail = "every value is right, but the walks took so long that less than half of the dataset need have been held"
+		}
 	case challenges.Withheld:
 		detail = "after a signed root the provider fell silent or broke the protocol, by the checker's word"
 	case challenges.Refused:

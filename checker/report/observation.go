@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
+	"github.com/assaynet/assay/checker/evidence"
 )
 
 // Limits of an observation.
@@ -27,22 +29,54 @@ type Item struct {
 	Profile    uint16 // row of the profile table
 	Outcome    challenges.Outcome
 	Reason     string          // of a refusal
-	OpsLower   uint64          // lower bound, ops/s; 0: no figure
-	Claim      uint64          // ops/s, from the provider's offer
+	OpsLower   uint64          // lower bound, ops/s (memory: reads/s); 0: no figure
+	Claim      uint64          // ops/s, or bytes of memory, from the provider's offer
+	Slot       uint64          // the global slot that it ran in, from 1 on; 0: none
+	Fleet      FleetPart       // the zero value: alone
 	Transcript challenges.Hash // object id of the sealed transcript
 }
 
-// Flavour is what the item measured.
-func (i Item) Flavour() challenges.Flavour {
-	row, _ := challenges.LookupProfile(i.Profile)
-	return row.Shape.Flavour
+// FleetPart is what a provider's devices did together in a run of a whole group.
+// Every item of one run and provider has the same, and times in it are the
+// checker's word.
+type FleetPart struct {
+	_       struct{}        `cbor:",toarray"`
+	Run     challenges.Hash // of the challenges in it; zeros: none
+	Devices uint16          // of the provider that count
+	Group   uint16          // devices of the whole group
+	Sum     uint64          // lower bound of what they did at one time: ops/s, or bytes held
+	Claim   uint64          // what the offer claims for them together
+}
+
+// Flavour is what the item measured; false for memory.
+func (i Item) Flavour() (challenges.Flavour, bool) {
+	row, err := challenges.LookupProfile(i.Profile)
+	return row.Shape.Flavour, err == nil
+}
+
+// Proven is the memory that the item shows at least, in bytes; 0: no figure.
+func (i Item) Proven() uint64 {
+	row, err := memory.Lookup(i.Profile)
+	if i.Kind != challenges.Memory || err != nil {
+		return 0
+	}
+	return memory.Dataset{Profile: row, Items: memory.Items(i.Claim)}.Proven(i.OpsLower)
+}
+
+// profiled reports that the item's profile belongs to its kind.
+func (i Item) profiled() bool {
+	if i.Kind == challenges.Memory {
+		_, err := memory.Lookup(i.Profile)
+		return err == nil
+	}
+	f, ok := i.Flavour()
+	return ok && f.Kind() == i.Kind
 }
 
 // Neutral reports a refusal that is no fault of the provider's: rented,
 // draining, or running another checker's challenge.
 func (i Item) Neutral() bool {
-	return i.Outcome == challenges.Refused &&
-		(i.Reason == challenges.ReasonTenant || i.Reason == challenges.ReasonDrain || i.Reason == challenges.ReasonCollision)
+	return i.Outcome == challenges.Refused && evidence.NeutralReason(i.Reason)
 }
 
 // Observation is what one checker saw of one provider in one epoch.
@@ -77,7 +111,7 @@ func (o *Observation) Check() error {
 		if it.Kind == challenges.Probe || !slices.Contains(challenges.Kinds(), it.Kind) {
 			return fmt.Errorf("item %d: kind %q", i, it.Kind)
 		}
-		if row, err := challenges.LookupProfile(it.Profile); err != nil || row.Shape.Flavour.Kind() != it.Kind {
+		if !it.profiled() {
 			return fmt.Errorf("item %d: profile %d in kind %q", i, it.Profile, it.Kind)
 		}
 		if !it.Outcome.Valid() || len(it.Device) > 64 || len(it.Reason) > 16 {

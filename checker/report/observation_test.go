@@ -147,8 +147,8 @@ func TestItemFlavour(t *testing.T) {
 	for profile, want := range map[uint16]challenges.Flavour{
 		1: challenges.Int8, 3: challenges.BF16, 4: challenges.FP64, 8: challenges.Int8, 2210: challenges.BF16, 3105: challenges.FP64,
 	} {
-		if got := (Item{Profile: profile}).Flavour(); got != want {
-			t.Errorf("profile %d: flavour %v, want %v", profile, got, want)
+		if got, ok := (Item{Profile: profile}).Flavour(); got != want || !ok {
+			t.Errorf("profile %d: flavour %v, %v, want %v", profile, got, ok, want)
 		}
 	}
 }

@@ -6,11 +6,12 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/report"
 )
 
 // Bounds of what a standing keeps.
 const (
-	MaxFigures = 64 // latest throughput figures
+	MaxFigures = 64 // latest figures of throughput, of memory, and of fleets
 	MaxProofs  = 16 // first transcripts that prove wrong work
 )
 
@@ -29,7 +30,7 @@ type CheckerRate struct {
 	Total   uint64
 }
 
-// Figure is one measured throughput.
+// Figure is one measured throughput; or memory, in bytes.
 type Figure struct {
 	_       struct{} `cbor:",toarray"`
 	Epoch   uint64
@@ -58,7 +59,9 @@ type Standing struct {
 	Neutral   uint64      // refusals that count for nothing
 	Checkers  []CheckerRate
 	Figures   []Figure
-	Rates     []Rate // ascending by flavour
+	Rates     []Rate   // ascending by flavour
+	Memory    []Figure // bytes proven, and claimed
+	Fleets    []Figure // what its devices did together, and were claimed to
 	Proofs    []challenges.Hash
 
 	Slices    uint64 // probe instants seen
@@ -108,6 +111,8 @@ func (s *Standing) clone() Standing {
 	c.Checkers = slices.Clone(s.Checkers)
 	c.Figures = slices.Clone(s.Figures)
 	c.Rates = slices.Clone(s.Rates)
+	c.Memory = slices.Clone(s.Memory)
+	c.Fleets = slices.Clone(s.Fleets)
 	c.Proofs = slices.Clone(s.Proofs)
 	return c
 }
@@ -126,26 +131,46 @@ func (s *Standing) observer(epoch uint64, o Observer) {
 			rate.Up += n
 		}
 	}
+	var runs []challenges.Hash
 	for _, it := range o.Items {
 		s.kind(it.Kind).Outcomes[it.Outcome]++
 		if it.Kind != challenges.Probe && it.Neutral() {
 			s.Neutral++
 		}
-		rate := s.rate(it.Flavour())
-		if it.Claim > 0 {
-			rate.Claim = it.Claim
+		if run := it.Fleet; run.Claim > 0 && !slices.Contains(runs, run.Run) {
+			runs = append(runs, run.Run)
+			s.Fleets = kept(s.Fleets, Figure{Epoch: epoch, Checker: o.Checker, Ops: run.Sum, Claim: run.Claim})
 		}
-		if it.OpsLower > 0 {
-			rate.Best = max(rate.Best, it.OpsLower)
-			s.Figures = append(s.Figures, Figure{Epoch: epoch, Checker: o.Checker, Flavour: rate.Flavour, Ops: it.OpsLower, Claim: it.Claim})
-			if n := len(s.Figures); n > MaxFigures {
-				s.Figures = s.Figures[n-MaxFigures:]
-			}
+		switch flavour, ok := it.Flavour(); {
+		case ok:
+			s.throughput(epoch, o.Checker, flavour, it)
+		// A run that came too late to prove anything is a figure: it is the device's
+		// own speed that proves so little.
+		case it.OpsLower > 0 || it.Outcome == challenges.Late:
+			s.Memory = kept(s.Memory, Figure{Epoch: epoch, Checker: o.Checker, Ops: it.Proven(), Claim: it.Claim})
 		}
 		if it.Outcome == challenges.Wrong && len(s.Proofs) < MaxProofs {
 			s.Proofs = append(s.Proofs, it.Transcript)
 		}
 	}
+}
+
+// throughput notes the claim of a flavour, and a figure if there is one.
+func (s *Standing) throughput(epoch uint64, checker challenges.NodeID, f challenges.Flavour, it report.Item) {
+	rate := s.rate(f)
+	if it.Claim > 0 {
+		rate.Claim = it.Claim
+	}
+	if it.OpsLower > 0 {
+		rate.Best = max(rate.Best, it.OpsLower)
+		s.Figures = kept(s.Figures, Figure{Epoch: epoch, Checker: checker, Flavour: f, Ops: it.OpsLower, Claim: it.Claim})
+	}
+}
+
+// kept adds a figure and keeps the latest.
+func kept(figures []Figure, f Figure) []Figure {
+	figures = append(figures, f)
+	return figures[max(0, len(figures)-MaxFigures):]
 }
 
 // slice adds one probe instant and keeps the outage sums: an outage's possible
@@ -205,7 +230,7 @@ func (s *Standing) checker(id challenges.NodeID) *CheckerRate {
 
 // Check bounds the fields of a standing read from a store.
 func (s *Standing) Check() error {
-	if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Kinds) > len(challenges.Kinds()) ||
+	if max(len(s.Figures), len(s.Memory), len(s.Fleets)) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Kinds) > len(challenges.Kinds()) ||
 		len(s.Rates) > len(challenges.Flavours()) {
 		return fmt.Errorf("%d figures, %d proofs, %d kinds, %d rates", len(s.Figures), len(s.Proofs), len(s.Kinds), len(s.Rates))
 	}

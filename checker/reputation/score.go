@@ -16,6 +16,8 @@ import (
 const (
 	FlagWorkIncorrect = "work-incorrect" // a transcript proves a wrong value
 	FlagBelowClaim    = "below-claim"    // the median figure is well under the claim
+	FlagBelowMemory   = "below-memory"   // the median of the memory proven is well under the claim
+	FlagOversold      = "oversold"       // together its devices do well under what they claim
 )
 
 // Flags reads the flags off a standing, in a fixed order.
@@ -27,6 +29,12 @@ func Flags(s *Standing, p *committee.Params) []string {
 	if belowClaim(s, p) {
 		flags = append(flags, FlagBelowClaim)
 	}
+	if below(s.Memory, int(p.BelowFigures+1)/2, p, p.MemoryPercent) {
+		flags = append(flags, FlagBelowMemory)
+	}
+	if below(s.Fleets, int(p.BelowFigures+1)/2, p, p.FleetPercent) {
+		flags = append(flags, FlagOversold)
+	}
 	return flags
 }
 
@@ -34,18 +42,20 @@ func Flags(s *Standing, p *committee.Params) []string {
 // median under the given percentage of the claim that each was measured against,
 // over all flavours or in one of them.
 func belowClaim(s *Standing, p *committee.Params) bool {
-	if below(s.Figures, p) {
+	if below(s.Figures, int(p.BelowFigures), p, p.BelowPercent) {
 		return true
 	}
 	for _, f := range challenges.Flavours() {
-		if below(slices.DeleteFunc(slices.Clone(s.Figures), func(x Figure) bool { return x.Flavour != f }), p) {
+		if below(slices.DeleteFunc(slices.Clone(s.Figures), func(x Figure) bool { return x.Flavour != f }), int(p.BelowFigures), p, p.BelowPercent) {
 			return true
 		}
 	}
 	return false
 }
 
-func below(figures []Figure, p *committee.Params) bool {
+// below reports so many figures or more, of enough checkers, with a median under a
+// percentage of the claim.
+func below(figures []Figure, least int, p *committee.Params, percent uint8) bool {
 	var ratios []uint64 // in millionths: integers, the same on every machine
 	checkers := make(map[challenges.NodeID]bool)
 	for _, f := range figures {
@@ -54,10 +64,10 @@ func below(figures []Figure, p *committee.Params) bool {
 			checkers[f.Checker] = true
 		}
 	}
-	if len(ratios) < int(p.BelowFigures) || len(checkers) < int(p.BelowCheckers) {
+	if len(ratios) < least || len(checkers) < int(p.BelowCheckers) {
 		return false
 	}
-	return median(ratios) < uint64(p.BelowPercent)*1e4
+	return median(ratios) < uint64(percent)*1e4
 }
 
 // ratio is floor(10^6 x a / b), saturating; b > 0.
@@ -185,4 +195,19 @@ func median[T uint64 | float64](v []T) T {
 		return v[n/2]
 	}
 	return v[n/2-1] + (v[n/2]-v[n/2-1])/2
+}
+
+// Proven is the memory that most of the latest proofs showed at least, in bytes: the
+// median of the figures. nil before the first.
+func Proven(s *Standing) (bytes *uint64, claim uint64) {
+	var v []uint64
+	for _, f := range s.Memory {
+		v = append(v, f.Ops)
+		claim = f.Claim
+	}
+	if len(v) == 0 {
+		return nil, 0
+	}
+	m := median(v)
+	return &m, claim
 }

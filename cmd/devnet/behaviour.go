@@ -37,7 +37,7 @@ func behave(kind string, cfg *node.ProviderConfig, seed uint64, genesis time.Tim
 			return cheat.Flaky{Network: n, Seed: seed, Genesis: genesis, Window: flakyWindow}
 		}
 	case Busy:
-		cfg.Admission = cheat.Busy{Admission: prover.NewGate()}
+		cfg.Admission = cheat.Busy{Admission: prover.NewGate(cfg.Registry.Params.PerEpoch)}
 	case Honest:
 	default:
 		return fmt.Errorf("behaviour %q", kind)

@@ -89,7 +89,7 @@ func newProvider(cfg ProviderConfig, db *lasting) (*Provider, error) {
 	metrics := newMetrics()
 	watchHost(metrics, host)
 	if cfg.Admission == nil {
-		p.gate = prover.NewGate()
+		p.gate = prover.NewGate(cfg.Registry.Params.PerEpoch)
 		cfg.Admission = p.gate
 	}
 	var network prover.Network = host

@@ -1,0 +1,62 @@
+package reputation
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
+)
+
+// FlagSharedDevice says that a device slows down exactly when another runs. It
+// takes the observations of all checkers, so no standing carries it.
+const FlagSharedDevice = "shared-device"
+
+// Why explains each flag of a standing, in their order.
+func Why(s *Standing, p *committee.Params) []evidence.Reason {
+	out := []evidence.Reason{}
+	for _, f := range Flags(s, p) {
+		var detail string
+		switch f {
+		case FlagWorkIncorrect:
+			detail = fmt.Sprintf("%d transcripts prove a wrong value", len(s.Proofs))
+		case FlagBelowClaim:
+			detail = "it computed " + shares(s.Figures) + " of its claims"
+		case FlagBelowMemory:
+			detail = "its proofs of memory showed " + shares(s.Memory) + " of the memory that it claims"
+		case FlagOversold:
+			detail = "at one time its devices did " + shares(s.Fleets) + " of what they claim each"
+		}
+		out = append(out, evidence.Reason{Code: f, Detail: detail})
+	}
+	return out
+}
+
+// shares says of figures what share of the claims they are.
+func shares(figures []Figure) string {
+	checkers := make(map[challenges.NodeID]bool)
+	for _, f := range figures {
+		checkers[f.Checker] = true
+	}
+	median := 0.0
+	if m := Share(figures); m != nil {
+		median = *m
+	}
+	return fmt.Sprintf("%.0f %% (median of %d figures of %d checkers)", 100*median, len(figures), len(checkers))
+}
+
+// Share is the median share of what was claimed; nil without a figure.
+func Share(figures []Figure) *float64 {
+	var v []float64
+	for _, f := range figures {
+		if f.Claim > 0 {
+			v = append(v, math.Min(1e6, float64(f.Ops)/float64(f.Claim)))
+		}
+	}
+	if len(v) == 0 {
+		return nil
+	}
+	m := median(v)
+	return &m
+}
