@@ -1,6 +1,7 @@
 package reputation
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -155,7 +156,8 @@ func Claim(s *Standing, f challenges.Flavour) uint64 {
 
 // Score is the provisional sorting number, 0 to 1: the share of GPU challenges
 // passed, times reachability, times the share of its claim that was shown in the
-// flavour where that is least, of those with a figure. It is 0 without a pass,
+// flavour where that is least, of those with a figure, times what lacks of its
+// memory and of its devices' work at one time. It is 0 without a pass,
 // without any figure (a provider can see to it that there is none), and with a
 // proof of wrong work. Refusals count as failures beyond an allowance; neutral
 // ones and unknown never.
@@ -180,7 +182,17 @@ func Score(s *Standing, p *committee.Params) float64 {
 	if !shown {
 		return 0
 	}
-	return score * least
+	return score * least * enough(s.Memory, p.MemoryPercent) * enough(s.Fleets, p.FleetPercent)
+}
+
+// enough is the median share of what was claimed, in what a sound provider reaches:
+// 1 from there on, and without a figure.
+func enough(figures []Figure, percent uint8) float64 {
+	share := Share(figures)
+	if share == nil {
+		return 1
+	}
+	return math.Min(1, *share*100/float64(percent))
 }
 
 // LevelOf is the grade of identity evidence. Simulated devices stay at L0; until

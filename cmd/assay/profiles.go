@@ -54,6 +54,9 @@ type profileOptions struct {
 	ops              float64
 	rtt, budget      time.Duration
 	json             bool
+
+	memory bool
+	bytes  float64
 }
 
 func profilesCommand() *cobra.Command {
@@ -62,11 +65,15 @@ func profilesCommand() *cobra.Command {
 		Use:   "profiles",
 		Short: "Show the table of challenges, or what a device would be asked",
 		Long: "The profile table fixes what a proof of compute asks: nobody chooses anything else. With --ops, the rows that a\n" +
-			"checker takes for a device of that claim: the cheapest that mean something at that distance.",
-		Example: "  assay profiles --flavour bf16\n  assay profiles --flavour int8 --ops 1.1e15 --rtt 30ms\n" +
+			"checker takes for a device of that claim: the cheapest that mean something at that distance. With --memory, the\n" +
+			"classes of proofs of memory, and with --bytes what a device with so much memory would be asked.",
+		Example: "  assay profiles --memory --bytes 80e9\n  assay profiles --flavour bf16\n  assay profiles --flavour int8 --ops 1.1e15 --rtt 30ms\n" +
 			"  assay profiles --flavour int8 --ops 60e12 --purpose capacity --json",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.memory || o.bytes != 0 {
+				return o.printMemories(cmd.OutOrStdout())
+			}
 			want, err := o.want()
 			if err != nil {
 				return usageError{err}
@@ -87,10 +94,12 @@ func profilesCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.flavour, "flavour", "", "only this flavour: int8, bf16 or fp64fma")
-	flags.StringVar(&o.purpose, "purpose", "", "only this purpose: spot, capacity, pulse, devnet or vector")
+	flags.StringVar(&o.purpose, "purpose", "", "only this purpose: spot, capacity, pulse, devnet, slot or vector")
 	flags.Float64Var(&o.ops, "ops", 0, "what the device claims, in ops/s: show what it would be asked")
 	flags.DurationVar(&o.rtt, "rtt", 0, "round-trip time between checker and device")
 	flags.DurationVar(&o.budget, "budget", 0, "most device time for one challenge; 0: the table's bounds")
+	flags.BoolVar(&o.memory, "memory", false, "the classes of proofs of memory, with what none of them shows")
+	flags.Float64Var(&o.bytes, "bytes", 0, "with --memory: what the device has, in bytes: show what it would be asked")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
@@ -103,10 +112,10 @@ func (o *profileOptions) want() (committee.Want, error) {
 			return w, fmt.Errorf("--flavour: %w", err)
 		}
 	}
-	purposes := []challenges.Purpose{challenges.Spot, challenges.Capacity, challenges.Pulse, challenges.Devnet, challenges.Vector}
+	purposes := []challenges.Purpose{challenges.Spot, challenges.Capacity, challenges.Pulse, challenges.Devnet, challenges.Slot, challenges.Vector}
 	switch {
 	case o.purpose != "" && !slices.Contains(purposes, challenges.Purpose(o.purpose)):
-		return w, fmt.Errorf("--purpose %q: want spot, capacity, pulse, devnet or vector", o.purpose)
+		return w, fmt.Errorf("--purpose %q: want spot, capacity, pulse, devnet, slot or vector", o.purpose)
 	case o.rtt < 0 || o.budget < 0:
 		return w, errors.New("--rtt and --budget: want no negative time")
 	case o.ops == 0 && (o.rtt != 0 || o.budget != 0):

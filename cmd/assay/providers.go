@@ -60,12 +60,12 @@ func providersCommand() *cobra.Command {
 				return nil
 			}
 			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "PROVIDER\tLEVEL\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tREACHABLE\tTHROUGHPUT\tCLAIM\tFLAGS")
+			fmt.Fprintln(w, "PROVIDER\tLEVEL\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tREACHABLE\tTHROUGHPUT\tCLAIM\tMEMORY\tFLAGS")
 			for _, p := range list {
 				m := p.GPU()
-				fmt.Fprintf(w, "%s\t%v\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", p.ID.Short(), p.Level, p.Score,
+				fmt.Fprintf(w, "%s\t%v\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", p.ID.Short(), p.Level, p.Score,
 					m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused, share(p.Availability.Reachability),
-					opsOf(p.ThroughputOps), opsOf(&p.ClaimOps), strings.Join(p.Flags, " "))
+					opsOf(p.ThroughputOps), opsOf(&p.ClaimOps), bytesOf(p.Memory.Bytes), strings.Join(p.Flags, " "))
 			}
 			return w.Flush()
 		},
@@ -117,6 +117,12 @@ func describe(out io.Writer, p client.Provider) error {
 	for _, t := range p.Throughput {
 		row(t.Flavour.String(), "%s shown, %s claimed", opsOf(t.Ops), opsOf(&t.ClaimOps))
 	}
+	if m := p.Memory; m.Figures > 0 {
+		row("memory", "%s shown, %s claimed (of a device, median of %d)", bytesOf(m.Bytes), bytesOf(&m.ClaimBytes), m.Figures)
+	}
+	if t := p.Together; t.Figures > 0 {
+		row("together", "%s of the claims of all devices at one time (median of %d)", share(t.Share), t.Figures)
+	}
 	a := p.Availability
 	row("availability", "%s confirmed, %s reachable, %s demonstrated (95 %%)", share(a.Confirmed), share(a.Reachability), share(a.Lower95))
 	for _, k := range challenges.Kinds() {
@@ -125,6 +131,9 @@ func describe(out io.Writer, p client.Provider) error {
 			o.Pass, o.Wrong, o.Late, o.Withheld, o.Refused, o.Unreachable, o.Unknown)
 	}
 	row("epochs", "%d", p.Epochs)
+	for _, r := range p.Reasons {
+		row("why", "%s: %s", r.Code, r.Detail)
+	}
 	for _, h := range p.Proofs {
 		row("proof", "%v", h)
 	}
@@ -149,12 +158,24 @@ func opsOf(v *uint64) string {
 	if v == nil || *v == 0 {
 		return "-"
 	}
+	return unit(*v, "op/s")
+}
+
+// bytesOf prints bytes with a unit that fits; unlike a rate, none is a finding.
+func bytesOf(v *uint64) string {
+	if v == nil {
+		return "-"
+	}
+	return unit(*v, "B")
+}
+
+func unit(v uint64, of string) string {
 	units := []string{"", "k", "M", "G", "T", "P"}
-	f, i := float64(*v), 0
+	f, i := float64(v), 0
 	for ; f >= 1000 && i < len(units)-1; i++ {
 		f /= 1000
 	}
-	return fmt.Sprintf("%.1f %sop/s", f, units[i])
+	return fmt.Sprintf("%.1f %s%s", f, units[i], of)
 }
 
 func orNone(s string) string {

@@ -17,8 +17,22 @@ const lieShare = 0.1
 // flakyWindow is how long a flaky provider stays up or down at a time.
 const flakyWindow = 2 * time.Second
 
-// behave gives a provider its device and plants its behaviour.
-func behave(kind string, cfg *node.ProviderConfig, seed uint64, genesis time.Time) error {
+// What an oversold provider claims, and has.
+const (
+	soldDevices = 4
+	soldCards   = 3
+)
+
+// stage plants behaviours. It remembers the device of a sharer whose partner is
+// still to come.
+type stage struct {
+	seed    uint64
+	genesis time.Time
+	shared  *cheat.Pool
+}
+
+// behave gives provider number i its devices and plants its behaviour.
+func (s *stage) behave(i int, kind string, cfg *node.ProviderConfig) error {
 	has, err := models.Lookup("sim-100")
 	if err != nil {
 		return err
@@ -34,10 +48,21 @@ func behave(kind string, cfg *node.ProviderConfig, seed uint64, genesis time.Tim
 		sim.Product = liar
 	case Flaky:
 		cfg.Network = func(n prover.Network) prover.Network {
-			return cheat.Flaky{Network: n, Seed: seed, Genesis: genesis, Window: flakyWindow}
+			return cheat.Flaky{Network: n, Seed: s.seed + uint64(i), Genesis: s.genesis, Window: flakyWindow}
 		}
 	case Busy:
 		cfg.Admission = cheat.Busy{Admission: prover.NewGate(cfg.Registry.Params.PerEpoch)}
+	case SmallMem:
+		sim.Items = cheat.NewPartial(0.5)
+	case Sharer:
+		pool := s.shared
+		if s.shared = nil; pool == nil {
+			pool = cheat.NewPool(cheat.PoolConfig{Cards: 1, Runs: has})
+			s.shared = pool
+		}
+		return fromPool(cfg, pool, 1, has)
+	case Oversold:
+		return fromPool(cfg, cheat.NewPool(cheat.PoolConfig{Cards: soldCards, Runs: has}), soldDevices, has)
 	case Honest:
 	default:
 		return fmt.Errorf("behaviour %q", kind)
@@ -50,5 +75,17 @@ func behave(kind string, cfg *node.ProviderConfig, seed uint64, genesis time.Tim
 		device = cheat.Coward{Device: device, Liar: liar}
 	}
 	cfg.Devices = []gpu.Device{device}
+	return nil
+}
+
+// fromPool gives a provider so many devices of a pool of cards.
+func fromPool(cfg *node.ProviderConfig, pool *cheat.Pool, n int, claims models.Spec) error {
+	for i := range n {
+		d, err := pool.Device(fmt.Sprintf("gpu%d", i), claims)
+		if err != nil {
+			return err
+		}
+		cfg.Devices = append(cfg.Devices, d)
+	}
 	return nil
 }

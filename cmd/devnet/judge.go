@@ -93,11 +93,24 @@ func expect(p []planted, docs []client.Provider) []Expectation {
 			add(d.Outcomes.Wrong == 0 && !has(reputation.FlagWorkIncorrect), "no hard mark")
 		case Coward:
 			add(forHonest(p, docs, func(h client.Provider) bool { return d.Score < h.Score }), "score below every honest one")
+		case SmallMem:
+			add(has(reputation.FlagBelowMemory), "flag %s", reputation.FlagBelowMemory)
+			add(d.Memory.Bytes != nil && *d.Memory.Bytes < d.Memory.ClaimBytes/2, "under half of the claimed memory proven")
+			add(d.Outcomes.Wrong == 0, "no hard mark")
+		case Sharer:
+			k := partner(p, i)
+			add(slices.ContainsFunc(d.Shared, func(s client.SharedDevice) bool { return s.Other == p[k].ID }),
+				"flag %s, with %s", reputation.FlagSharedDevice, p[k].Name)
+			add(d.Outcomes.Wrong == 0, "no hard mark")
+		case Oversold:
+			add(has(reputation.FlagOversold), "flag %s", reputation.FlagOversold)
+			add(d.Outcomes.Wrong == 0, "no hard mark")
 		case Honest:
 			add(d.GPU().Pass >= 3, "at least 3 passes")
 			shown := func(t client.Throughput) bool { return t.Ops != nil }
 			add(slices.ContainsFunc(d.Throughput, shown), "a throughput")
 			add(len(d.Flags) == 0, "no flag")
+			add(d.Memory.Bytes == nil || *d.Memory.Bytes > d.Memory.ClaimBytes*7/10, "no less than 70 %% of the claimed memory proven")
 			above := true
 			for k, other := range docs {
 				if p[k].Behaviour != Honest && other.Score >= d.Score {
@@ -108,6 +121,20 @@ func expect(p []planted, docs []client.Provider) []Expectation {
 		}
 	}
 	return out
+}
+
+// partner is the provider that shares a device with sharer i.
+func partner(p []planted, i int) int {
+	before := 0
+	for _, other := range p[:i] {
+		if other.Behaviour == Sharer {
+			before++
+		}
+	}
+	step := 1 - 2*(before%2)
+	for i += step; p[i].Behaviour != Sharer; i += step {
+	}
+	return i
 }
 
 // forHonest reports that ok holds against every honest provider.

@@ -174,6 +174,7 @@ func (n *network) startNodes(genesis time.Time) error {
 		}
 		n.checkers = append(n.checkers, c)
 	}
+	behaviours := stage{seed: n.cfg.Seed, genesis: genesis}
 	for i, kind := range n.cfg.Providers {
 		name := fmt.Sprintf("provider-%d", i+1)
 		dir, k, err := folder(name)
@@ -183,7 +184,7 @@ func (n *network) startNodes(genesis time.Time) error {
 		pc := node.ProviderConfig{
 			Dir: dir, Key: k, Registry: &n.registry, Listen: listen(number), Operator: name, Log: n.cfg.Log.With("node", name),
 		}
-		if err := behave(kind, &pc, n.cfg.Seed+uint64(i), genesis); err != nil {
+		if err := behaviours.behave(i, kind, &pc); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		p, err := node.CreateProvider(pc)

@@ -40,10 +40,14 @@ type ProviderRow struct {
 	Score         float64                    `json:"score"`
 	ThroughputOps *uint64                    `json:"throughput_ops"` // flavour int8
 	Throughput    []client.Throughput        `json:"throughput"`
+	Memory        client.Memory              `json:"memory"`
+	Together      client.Together            `json:"together"`
+	Shared        []client.SharedDevice      `json:"shared"`
 	Availability  client.Availability        `json:"availability"`
 	Outcomes      client.Outcomes            `json:"outcomes"`
 	ByKind        map[string]client.Outcomes `json:"by_kind"`
 	Flags         []string                   `json:"flags"`
+	Reasons       []evidence.Reason          `json:"reasons"` // for each flag
 }
 
 // Met reports that every expectation is met.
@@ -79,7 +83,7 @@ func (n *network) report(ctx context.Context, elapsed time.Duration) (*Report, e
 	for i, d := range docs {
 		r.Providers = append(r.Providers, ProviderRow{
 			n.planted[i].Name, d.ID, n.planted[i].Behaviour, d.Level, d.Score, d.ThroughputOps,
-			d.Throughput, d.Availability, d.Outcomes, d.ByKind, d.Flags,
+			d.Throughput, d.Memory, d.Together, d.Shared, d.Availability, d.Outcomes, d.ByKind, d.Flags, d.Reasons,
 		})
 	}
 	return r, nil

@@ -85,10 +85,16 @@ func (s *screen) finish(r *Report) {
 		p[i] = planted{row.Name, row.ID, row.Behaviour}
 		docs[i] = client.Provider{
 			ID: row.ID, Level: row.Level, Score: row.Score, ThroughputOps: row.ThroughputOps, Availability: row.Availability,
-			Outcomes: row.Outcomes, ByKind: row.ByKind, Flags: row.Flags,
+			Outcomes: row.Outcomes, ByKind: row.ByKind, Flags: row.Flags, Memory: row.Memory, Together: row.Together,
 		}
 	}
 	s.paint(fmt.Sprintf("\n%.0f s, %d epochs sealed by %d checkers\n%s", r.DurationS, r.Epochs, len(r.Checkers), table(p, docs, s.live, 1<<20)))
+	s.line("")
+	for _, row := range r.Providers {
+		for _, why := range row.Reasons {
+			s.line("%-12s %s: %s", row.Name, why.Code, why.Detail)
+		}
+	}
 	s.line("")
 	for _, e := range r.Expectations {
 		mark := s.colour("32", "met   ")
@@ -116,13 +122,13 @@ func colour(on bool, code, text string) string {
 func table(p []planted, docs []client.Provider, colours bool, width int) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PROVIDER\tBEHAVIOUR\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tFLAGS\tPROBES\tREACHABLE\tTHROUGHPUT\tLEVEL")
+	fmt.Fprintln(w, "PROVIDER\tBEHAVIOUR\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tFLAGS\tPROBES\tREACHABLE\tTHROUGHPUT\tMEMORY\tTOGETHER\tLEVEL")
 	for i, d := range docs {
 		m, pr := d.GPU(), d.ByKind[string(challenges.Probe)]
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%v\n",
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%v\n",
 			p[i].Name, p[i].Behaviour, d.Score, m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused,
 			strings.Join(d.Flags, " "), fmt.Sprintf("%d/%d", pr.Pass, pr.Total()-pr.Unknown), percent(d.Availability.Reachability),
-			rate(d.ThroughputOps), d.Level)
+			rate(d.ThroughputOps), proven(d.Memory), percent(d.Together.Share), d.Level)
 	}
 	w.Flush()
 	lines := strings.SplitAfter(b.String(), "\n")
@@ -152,6 +158,15 @@ func rate(ops *uint64) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.1f Mop/s sim", float64(*ops)/1e6)
+}
+
+// proven prints the share of the claimed memory that was proven.
+func proven(m client.Memory) string {
+	if m.Bytes == nil || m.ClaimBytes == 0 {
+		return "-"
+	}
+	share := float64(*m.Bytes) / float64(m.ClaimBytes)
+	return percent(&share)
 }
 
 func percent(v *float64) string {

@@ -18,10 +18,16 @@ const (
 	Flaky  = "flaky"  // unreachable a third of the time
 	Busy   = "busy"   // refuses GPU work, signed, and answers probes
 	Coward = "coward" // a liar that falls silent whenever a sample hits a lie
+
+	SmallMem = "smallmem" // claims twice the memory that it has, and makes the rest again
+	Sharer   = "sharer"   // shares one device with the next sharer
+	Oversold = "oversold" // claims 4 devices on 3
 )
 
 // ProviderKinds lists the behaviours of providers.
-func ProviderKinds() []string { return []string{Honest, Slow, Liar, Flaky, Busy, Coward} }
+func ProviderKinds() []string {
+	return []string{Honest, Slow, Liar, Flaky, Busy, Coward, SmallMem, Sharer, Oversold}
+}
 
 // CheckerKinds lists the behaviours of checkers.
 func CheckerKinds() []string { return []string{Honest} }
@@ -71,5 +77,15 @@ func ParseCheckers(spec string) ([]string, error) {
 
 // ParseProviders reads the value of --providers.
 func ParseProviders(spec string) ([]string, error) {
-	return ParseNodes(spec, ProviderKinds(), maxProviders)
+	kinds, err := ParseNodes(spec, ProviderKinds(), maxProviders)
+	sharers := 0
+	for _, k := range kinds {
+		if k == Sharer {
+			sharers++
+		}
+	}
+	if sharers%2 != 0 {
+		return nil, fmt.Errorf("sharer=%d: want an even number, two providers share one device", sharers)
+	}
+	return kinds, err
 }
