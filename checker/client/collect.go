@@ -24,6 +24,8 @@ type Collector struct {
 	tries     int // at the epoch `next`, while a transcript could not be fetched
 	standings map[challenges.NodeID]reputation.Standing
 	ran       []reputation.Ran // in the latest global slots
+	shared    map[challenges.NodeID][]SharedDevice
+	tested    uint64 // epochs that shared takes into account
 }
 
 // maxRan bounds what is remembered of global slots: the latest runs.
@@ -165,24 +167,32 @@ func (c *Collector) Epochs() uint64 { return c.next }
 // Providers describes every provider seen, best score first.
 func (c *Collector) Providers() []Provider {
 	out := make([]Provider, 0, len(c.standings))
-	shared := make(map[challenges.NodeID][]SharedDevice)
+	c.test()
+	for id, s := range c.standings {
+		p := Describe(&s, &c.registry.Params)
+		p.share(c.shared[id])
+		out = append(out, p)
+	}
+	Rank(out)
+	return out
+}
+
+// test looks for devices that are shared, once for each epoch that was folded.
+func (c *Collector) test() {
+	if c.shared != nil && c.tested == c.next {
+		return
+	}
+	c.shared, c.tested = make(map[challenges.NodeID][]SharedDevice), c.next
 	for _, s := range reputation.Sharing(c.ran, &c.registry.Params) {
 		if !s.Confirmed {
 			continue
 		}
 		for _, pair := range [][2]committee.Target{{s.A, s.B}, {s.B, s.A}} {
-			shared[pair[0].Provider] = append(shared[pair[0].Provider], SharedDevice{
+			c.shared[pair[0].Provider] = append(c.shared[pair[0].Provider], SharedDevice{
 				pair[0].Device, pair[1].Provider, pair[1].Device, s.Together, s.TogetherSlow, s.Apart, s.ApartSlow,
 			})
 		}
 	}
-	for id, s := range c.standings {
-		p := Describe(&s, &c.registry.Params)
-		p.share(shared[id])
-		out = append(out, p)
-	}
-	Rank(out)
-	return out
 }
 
 // share adds the devices that were found to be shared.

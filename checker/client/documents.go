@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
@@ -78,6 +79,7 @@ type Memory struct {
 	Bytes      *uint64 `json:"bytes"`       // of a device: median of the latest proofs, each a lower bound; null without one
 	ClaimBytes uint64  `json:"claim_bytes"` // of the same device
 	Figures    int     `json:"figures"`
+	ReadBytes  *uint64 `json:"read_bytes"` // read at random, lower bound, bytes/s; null without a figure
 }
 
 // Together is what a provider's devices did at one time.
@@ -131,6 +133,10 @@ func Describe(s *reputation.Standing, p *committee.Params) Provider {
 	}
 	d.Memory.Bytes, d.Memory.ClaimBytes = reputation.Proven(s)
 	d.Memory.Figures = len(s.Memory)
+	if s.Reads > 0 {
+		v := s.Reads * memory.ItemBytes
+		d.Memory.ReadBytes = &v
+	}
 	for _, r := range s.Rates {
 		d.Throughput = append(d.Throughput, Throughput{r.Flavour, reputation.Throughput(s, r.Flavour), r.Claim})
 	}

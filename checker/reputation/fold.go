@@ -61,6 +61,7 @@ type Standing struct {
 	Figures   []Figure
 	Rates     []Rate   // ascending by flavour
 	Memory    []Figure // bytes proven, and claimed
+	Reads     uint64   // largest lower bound of items of memory read at random, items/s; 0: none yet
 	Fleets    []Figure // what its devices did together, and were claimed to
 	Proofs    []challenges.Hash
 
@@ -147,6 +148,7 @@ func (s *Standing) observer(epoch uint64, o Observer) {
 		// A run that came too late to prove anything is a figure: it is the device's
 		// own speed that proves so little.
 		case it.OpsLower > 0 || it.Outcome == challenges.Late:
+			s.Reads = max(s.Reads, it.OpsLower)
 			s.Memory = kept(s.Memory, Figure{Epoch: epoch, Checker: o.Checker, Ops: it.Proven(), Claim: it.Claim})
 		}
 		if it.Outcome == challenges.Wrong && len(s.Proofs) < MaxProofs {
