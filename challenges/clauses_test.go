@@ -13,6 +13,7 @@ type scene struct {
 	now  time.Duration
 	done bool
 	sent map[int][]byte // positions frames by round
+	held bool           // the nonce of a proof of memory was asked for
 }
 
 func newScene(t *testing.T, profile uint16) *scene {
@@ -67,8 +68,11 @@ func (c *scene) opening(r int) []byte {
 	return NewOpening(r, FrameHash(c.sent[r]), c.p.trees[r].Open(unpacked(c.p.packed[r])))[0]
 }
 
-// rounds plays so many rounds honestly.
+// rounds plays so many rounds honestly, of a proof of memory after filling.
 func (c *scene) rounds(n int) {
+	if c.p.walker != nil && !c.held {
+		c.fill()
+	}
 	for range n {
 		c.root(nil)
 		c.bulk(c.opening(len(c.p.roots) - 1))
@@ -183,7 +187,7 @@ func TestClausesOfCompute(t *testing.T) {
 			c.control(NewAbort(AbortOverrun))
 		}, Unknown, ClauseAbort},
 		{"abort of a device that is not simulated", func(c *scene) {
-			c.s.script.(*computeScript).row.Simulated = false // a round of a real row takes long
+			c.s.script.(*computeScript).plan.simulated = false // a round of a real row takes long
 			c.rounds(1)
 			c.control(NewAbort(AbortOverrun))
 		}, Withheld, ClauseAbort},
@@ -214,7 +218,7 @@ func TestClausesOfCompute(t *testing.T) {
 				if v := c.s.Verdict(); !c.done || v.Outcome != tt.want || v.Clause != tt.clause {
 					t.Fatalf("done %v, got %v %q, want %v %q", c.done, v.Outcome, v.Clause, tt.want, tt.clause)
 				}
-				if c.s.fault == nil && c.s.script.(*computeScript).row.Simulated {
+				if c.s.fault == nil && c.s.script.(*computeScript).plan.simulated {
 					replays(t, c.s)
 				}
 				if send, done := c.s.Step(Event{At: time.Hour, End: EndTimeout}); len(send) > 0 || !done {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 // messages has one valid value of every message. Byte strings of 16, 32 and 64
@@ -40,6 +42,9 @@ func messages() []any {
 			Devices: []OfferDevice{{ID: "gpu0", Model: "H100 SXM5", Memory: 80 << 30, Int8Ops: 1e15, BF16Ops: 5e14, FP64Ops: 3e13}},
 		},
 		&Notice{Seq: 3, Issued: 1.7e9, Kind: NoticeDrain, From: 1.7e9, Until: 1.8e9, Text: "moving"},
+		&memory.Params{Profile: 502, Items: 6149, RTT: 1e5},
+		&FilledFrame{Type: typeFilled, Mono: 1e9},
+		&NonceFrame{Type: typeNonce, Nonce: h(10)},
 		&Transcript{
 			Challenge: Marshal(&e), Secret: secret, Signatures: [][]byte{bytes.Repeat([]byte{9}, 64), {}},
 			Events:  []Event{{At: 1, Out: true, Frame: []byte{1, 2}}, {At: 2, Stream: 1, Frame: []byte{3}}},
@@ -264,6 +269,8 @@ func TestRoundTrip(t *testing.T) {
 					x.Provider = provider
 				case *ComputeParams:
 					*x = ComputeParams{Profile: 1, Window: 1 + x.Window%4, Claim: 1e7 + x.Claim%1e17, RTT: x.RTT % 1e10}
+				case *memory.Params:
+					*x = memory.Params{Profile: 5005, Items: 1<<11 + x.Items%(1<<34), RTT: x.RTT % 1e10}
 				case *ProbeParams:
 					x.Pings = 1 + x.Pings%8
 				case *PositionsFrame:
@@ -318,6 +325,10 @@ func TestBounds(t *testing.T) {
 		{"challenge of a device name with a newline", &Challenge{Provider: IDOf(providerKey), Kind: Matmul, Device: "a\nb"}},
 		{"challenge of no provider", &Challenge{Kind: Matmul}},
 		{"root of another type", &RootFrame{Type: typeResult}},
+		{"filled of another type", &FilledFrame{Type: typeRoot}},
+		{"nonce of another type", &NonceFrame{Type: typeAttach}},
+		{"memory of too few items", &memory.Params{Profile: 502, Items: 1<<11 - 1}},
+		{"memory of a row that is none", &memory.Params{Profile: 2, Items: 1 << 11}},
 		{"positions of three bytes", &PositionsFrame{Type: typePositions, Positions: make([]byte, 3)}},
 		{"positions of none", &PositionsFrame{Type: typePositions}},
 		{"opening part empty", &OpeningFrame{Type: typeOpening}},

@@ -13,7 +13,7 @@ type computeScript struct {
 func newComputeScript(id Hash, device string, p ComputeParams, secret Secret) *computeScript {
 	row, _ := LookupProfile(p.Profile)
 	m := &computeScript{params: p, row: row}
-	m.roundScript = roundScript{id: id, device: device, secret: secret, rules: m, plan: roundPlan{
+	m.roundScript = roundScript{id: id, device: device, secret: secret, rules: m, said: -1, plan: roundPlan{
 		rounds: row.Rounds, samples: row.Samples, entries: row.Shape.Entries(), layout: row.Shape.Layout(),
 		simulated: row.Simulated, openWait: row.OpenWait, deadline: row.Deadline(p.Claim, p.RTT),
 	}}

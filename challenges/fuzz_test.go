@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 // Whatever arrives: no panic, bounded work, and nothing but canonical bytes is
@@ -35,7 +37,7 @@ func seedTranscripts(f *testing.F) [][]byte {
 	f.Helper()
 	var out [][]byte
 	names, err := filepath.Glob(filepath.Join("testdata", "vectors", "*.transcript"))
-	if err != nil || len(names) != 6 {
+	if err != nil || len(names) != 8 {
 		f.Fatalf("transcripts %v, %v", names, err)
 	}
 	for _, name := range names {
@@ -114,17 +116,21 @@ func FuzzTranscript(f *testing.F) {
 func FuzzFrame(f *testing.F) {
 	frames := []any{
 		&RootFrame{}, &PositionsFrame{}, &OpeningFrame{}, &ResultFrame{}, &RefusalFrame{}, &AbortFrame{},
-		&AttachFrame{}, &PingFrame{}, &PongFrame{}, &ComputeParams{}, &ProbeParams{}, &Challenge{},
+		&AttachFrame{}, &PingFrame{}, &PongFrame{}, &FilledFrame{}, &NonceFrame{},
 	}
+	others := []any{&ComputeParams{}, &memory.Params{}, &ProbeParams{}, &Challenge{}}
 	for _, b := range seedMessages(f) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		accepted := 0
-		for i, m := range frames {
-			if _, ok := canonical(t, data, m); ok && i < 9 {
+		for _, m := range frames {
+			if _, ok := canonical(t, data, m); ok {
 				accepted++
 			}
+		}
+		for _, m := range others {
+			canonical(t, data, m)
 		}
 		if accepted > 1 {
 			t.Fatalf("%x is a frame of %d types", data, accepted)
@@ -161,22 +167,24 @@ func FuzzSessionStep(f *testing.F) {
 	pack := func(flags byte, frame []byte) []byte {
 		return append(binary.BigEndian.AppendUint16([]byte{flags}, uint16(len(frame))), frame...)
 	}
-	var whole []byte
-	s, _ := honestForFuzz()
-	for _, e := range s.events {
-		flags := e.Stream
-		if e.Out {
-			flags |= 2
+	for _, walks := range []bool{false, true} {
+		var whole []byte
+		s := honestForFuzz(walks)
+		for _, e := range s.events {
+			flags := e.Stream
+			if e.Out {
+				flags |= 2
+			}
+			whole = append(whole, pack(flags, e.Frame)...)
 		}
-		whole = append(whole, pack(flags, e.Frame)...)
+		f.Add(true, walks, whole)
+		for _, b := range seedMessages(f) {
+			f.Add(true, walks, pack(0, b))
+			f.Add(false, walks, pack(1, b))
+		}
 	}
-	f.Add(true, whole)
-	for _, b := range seedMessages(f) {
-		f.Add(true, pack(0, b))
-		f.Add(false, pack(1, b))
-	}
-	f.Fuzz(func(t *testing.T, signs bool, data []byte) {
-		e, secret := testChallenge(2, 1e8)
+	f.Fuzz(func(t *testing.T, signs, walks bool, data []byte) {
+		e, secret := challengeForFuzz(walks)
 		s, err := NewSession(e, secret)
 		if err != nil {
 			t.Fatal(err)
@@ -225,12 +233,18 @@ func FuzzSessionStep(f *testing.F) {
 	})
 }
 
-func honestForFuzz() (*Session, *player) {
-	e, secret := testChallenge(2, 1e8)
+func challengeForFuzz(walks bool) (Envelope, Secret) {
+	if walks {
+		return testChallenge(502, 0)
+	}
+	return testChallenge(2, 1e8)
+}
+
+func honestForFuzz(walks bool) *Session {
+	e, secret := challengeForFuzz(walks)
 	s, err := NewSession(e, secret)
 	if err != nil {
 		panic(err)
 	}
-	p := newPlayer(e, providerKey)
-	return play(new(testing.T), s, p), p
+	return play(new(testing.T), s, newPlayer(e, providerKey))
 }

@@ -30,8 +30,6 @@ type memoryScript struct {
 	cache  Hash // key of the dataset and its cache
 	nonce  Hash
 
-	out time.Duration // the nonce was sent; -1 before
-
 	// Walks are checked all together and only for the verdict: the cache is large.
 	samples []memory.Sample
 	values  []uint64
@@ -41,18 +39,18 @@ type memoryScript struct {
 
 func newMemoryScript(id Hash, device string, p memory.Params, secret Secret) *memoryScript {
 	set := p.Dataset()
-	m := &memoryScript{params: p, set: set, cache: DatasetKey(id, device), nonce: secret.WalkNonce(id), out: -1}
-	m.roundScript = roundScript{id: id, device: device, secret: secret, rules: m, plan: roundPlan{
+	m := &memoryScript{params: p, set: set, cache: DatasetKey(id, device), nonce: secret.WalkNonce(id)}
+	m.roundScript = roundScript{id: id, device: device, secret: secret, rules: m, said: -1, begun: -1, plan: roundPlan{
 		rounds: set.Rounds, samples: set.Samples, entries: set.Walks(),
 		layout:    commit.Layout{Chunks: int(set.Walks() * memory.OutputBytes / commit.ChunkBytes), Width: memory.OutputBytes},
-		simulated: set.Simulated, openWait: set.OpenWait, deadline: set.Deadline(p.RTT),
+		simulated: set.Simulated, openWait: set.OpenWait, deadline: set.Deadline(p.RTT), beginBy: set.FillBy(p.RTT) + set.Grace,
 	}}
 	return m
 }
 
 func (m *memoryScript) sent(stream uint8, frame []byte, at time.Duration) {
-	if stream == StreamControl && m.out < 0 {
-		m.out = at
+	if stream == StreamControl && m.begun < 0 {
+		m.begun = at
 		return
 	}
 	m.roundScript.sent(stream, frame, at)
@@ -62,7 +60,7 @@ func (m *memoryScript) recv(stream uint8, body []byte, at time.Duration) ([]Out,
 	switch kind := peekType(body); {
 	case stream == StreamControl && kind == typeFilled:
 		return m.fill(body, at)
-	case stream == StreamControl && kind == typeRoot && m.out < 0:
+	case stream == StreamControl && kind == typeRoot && m.begun < 0:
 		// SPEC: D4. No root comes before the nonce was sent.
 		return m.bad(ClauseFilled, at)
 	}
@@ -73,10 +71,10 @@ func (m *memoryScript) recv(stream uint8, body []byte, at time.Duration) ([]Out,
 func (m *memoryScript) fill(body []byte, at time.Duration) ([]Out, bool) {
 	// SPEC: D4. filled comes once, first, in time; the nonce answers it.
 	var f FilledFrame
-	if err := Unmarshal(body, &f); err != nil || m.said || f.Mono < 0 {
+	if err := Unmarshal(body, &f); err != nil || m.said >= 0 || f.Mono < 0 {
 		return m.bad(ClauseFilled, at)
 	}
-	m.said = true
+	m.said = f.Mono
 	if at > m.set.FillBy(m.params.RTT) {
 		m.v = Verdict{Outcome: Late, Clause: ClauseFilled, Elapsed: at}
 		return nil, true
@@ -103,17 +101,14 @@ func (m *memoryScript) check(r int, positions []uint32, values []uint64, at time
 
 // verdict is the arithmetic's, once the walks are checked.
 func (m *memoryScript) verdict() Verdict {
-	if !m.judged {
-		m.judged = true
+	if len(m.samples) > 0 && !m.judged {
 		m.judge()
 	}
+	m.judged = true
 	return m.v
 }
 
 func (m *memoryScript) judge() {
-	if len(m.samples) == 0 {
-		return
-	}
 	truth := make([]uint64, len(m.values))
 	key := [32]byte(m.cache)
 	m.set.Light(&key, m.set.Cache(&key), m.samples, truth)
@@ -142,10 +137,10 @@ func (m *memoryScript) time(outcome Outcome, n int, at time.Duration) {
 	// SPEC: D5. The measured time is from the nonce to the last root; nothing is
 	// subtracted. There is no figure where the walks were to be shorter than MinRTTs
 	// round trips, nor where the checker's own answers took LagShare of it.
-	took := last.in - m.out
+	took := last.in - m.begun
 	span := took
 	if outcome == Late {
-		span = at - m.out
+		span = at - m.begun
 	}
 	ours := span > 0 && m.lag(0, at)*1000 > span*time.Duration(m.set.LagShare)
 	figure := m.set.WalkTime() >= time.Duration(m.set.MinRTTs)*m.params.RTT

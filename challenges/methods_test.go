@@ -2,8 +2,8 @@ package challenges
 
 import "testing"
 
-// TestAnyExactMethodPasses: exact products certify no unit. What counts is the
-// value, however it was had.
+// TestAnyExactMethodPasses: exact products certify no unit, and walks no memory.
+// What counts is the value, however it was had, and for a figure the time.
 func TestAnyExactMethodPasses(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -19,10 +19,13 @@ func TestAnyExactMethodPasses(t *testing.T) {
 			}
 			return out
 		}},
+		{"walks without a dataset", 502, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, p := pair(t, tt.profile)
-			p.fill = tt.fill
+			if p.fill = tt.fill; p.walker != nil {
+				p.fill = p.walker.light
+			}
 			if v := play(t, s, p).Verdict(); v.Outcome != Pass || v.OpsLower == 0 {
 				t.Errorf("got %+v", v)
 			}

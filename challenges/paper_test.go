@@ -14,8 +14,7 @@ import (
 // is exact, in as many bits as it takes, before it is rounded once. None of it
 // calls production code or [math.FMA].
 
-// paperChaCha8 is one generator block: the state is an array and the rounds walk
-// index tables.
+// paperChaCha8 is one generator block.
 func paperChaCha8(key Hash, matrix uint32, counter uint64) []byte {
 	var in [16]uint32
 	for i, c := range []byte("expand 32-byte k") {
@@ -25,10 +24,20 @@ func paperChaCha8(key Hash, matrix uint32, counter uint64) []byte {
 		in[4+i] = binary.LittleEndian.Uint32(key[4*i:])
 	}
 	in[12], in[13], in[14], in[15] = uint32(counter), uint32(counter>>32), matrix, 0
-	x := in
+	x := paperRounds(in, 8)
+	var out []byte
+	for i := range x {
+		out = binary.LittleEndian.AppendUint32(out, x[i]+in[i])
+	}
+	return out
+}
+
+// paperRounds is so many rounds of ChaCha: the state is an array and the rounds
+// walk index tables.
+func paperRounds(x [16]uint32, rounds int) [16]uint32 {
 	columns := [4][4]int{{0, 4, 8, 12}, {1, 5, 9, 13}, {2, 6, 10, 14}, {3, 7, 11, 15}}
 	diagonals := [4][4]int{{0, 5, 10, 15}, {1, 6, 11, 12}, {2, 7, 8, 13}, {3, 4, 9, 14}}
-	for round := range 8 {
+	for round := range rounds {
 		table := columns
 		if round%2 == 1 {
 			table = diagonals
@@ -44,11 +53,7 @@ func paperChaCha8(key Hash, matrix uint32, counter uint64) []byte {
 			}
 		}
 	}
-	var out []byte
-	for i := range x {
-		out = binary.LittleEndian.AppendUint32(out, x[i]+in[i])
-	}
-	return out
+	return x
 }
 
 // paperBytes are n bytes of a matrix from byte from on.

@@ -3,6 +3,7 @@ package challenges
 import (
 	"bytes"
 	"crypto/ed25519"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,21 +22,26 @@ var (
 )
 
 // The rows whose challenges are played here: one of each flavour that is as small
-// as can be, one of each for a devnet, and those of the other purposes.
+// as can be, one of each for a devnet, those of the other purposes, and those of
+// proofs of memory.
 var (
 	vectorRows = []uint16{2, 5, 6}
 	devnetRows = []uint16{1, 3, 4}
-	timedRows  = []uint16{7, 8, 9}
+	timedRows  = []uint16{7, 8, 9, 10}
+	memoryRows = []uint16{502, 501}
+
+	smallRows = slices.Concat(vectorRows, memoryRows[:1])
+	playRows  = slices.Concat(vectorRows, devnetRows, timedRows, memoryRows)
 )
 
 // rowName names a subtest.
-func rowName(profile uint16) string {
-	row, _ := LookupProfile(profile)
-	return row.Name
-}
+func rowName(profile uint16) string { return rowOf(profile).Name }
 
 // testClaim is a rate at which a run of the row is long enough for a figure.
 func testClaim(profile uint16) uint64 {
+	if set, ok := setOf(profile); ok {
+		return set.ReadRate
+	}
 	if profile == 6 {
 		return 2e7
 	}
@@ -43,6 +49,9 @@ func testClaim(profile uint16) uint64 {
 }
 
 func testChallenge(profile uint16, claim uint64) (Envelope, Secret) {
+	if _, ok := setOf(profile); ok {
+		return memoryChallenge(profile, 100*time.Microsecond)
+	}
 	secret := Secret{7, 7, 7}
 	p := ComputeParams{Profile: profile, Window: 1, Claim: claim, RTT: 100 * time.Microsecond}
 	row, _ := LookupProfile(profile)
@@ -61,6 +70,8 @@ type player struct {
 	window  int
 	rounds  int           // rounds that it plays
 	round   time.Duration // modelled time of one round
+	base    time.Duration // when the rounds began
+	walker  *walker       // of a proof of memory
 	control *FrameSigner
 	bulk    *FrameSigner
 
@@ -82,30 +93,48 @@ func newPlayer(e Envelope, key ed25519.PrivateKey) *player {
 	if err != nil {
 		panic(err)
 	}
-	p, _ := c.ComputeParams()
-	row, _ := LookupProfile(p.Profile)
-	return &player{
-		id: e.ID(), row: row, rounds: row.Rounds, window: int(p.Window), round: row.Expected(p.Claim) / time.Duration(row.Rounds),
+	made := &player{
+		id:      e.ID(),
 		control: NewFrameSigner(key, testNetwork, e.ID(), StreamControl),
 		bulk:    NewFrameSigner(key, testNetwork, e.ID(), StreamBulk),
 	}
+	if c.Kind == Memory {
+		made.remember(c)
+		return made
+	}
+	p, _ := c.ComputeParams()
+	row, _ := LookupProfile(p.Profile)
+	made.row, made.rounds, made.window = row, row.Rounds, int(p.Window)
+	made.round = row.Expected(p.Claim) / time.Duration(row.Rounds)
+	return made
+}
+
+// key is that of the next round.
+func (p *player) key(r int) Hash {
+	if p.walker != nil {
+		return p.walker.key(r, p.roots)
+	}
+	if r == 0 {
+		return FirstKey(p.id, "gpu0")
+	}
+	var packed []byte
+	feeds := p.feeds
+	if feeds == nil {
+		feeds = p.row.Feeds
+	}
+	if old := feeds(r, p.window); old >= 0 {
+		packed = p.packed[old]
+	}
+	return NextKey(p.keys[r-1], p.roots[r-1], packed)
 }
 
 func (p *player) root(r int) []byte {
-	key := FirstKey(p.id, "gpu0")
-	if r > 0 {
-		var packed []byte
-		feeds := p.feeds
-		if feeds == nil {
-			feeds = p.row.Feeds
-		}
-		if old := feeds(r, p.window); old >= 0 {
-			packed = p.packed[old]
-		}
-		key = NextKey(p.keys[r-1], p.roots[r-1], packed)
-	}
-	fill := p.fill
-	if fill == nil {
+	key, fill := p.key(r), p.fill
+	switch {
+	case fill != nil:
+	case p.walker != nil:
+		fill = p.walker.walks
+	default:
 		fill = matrix
 	}
 	c := fill(&key, p.row.Shape)
@@ -114,7 +143,7 @@ func (p *player) root(r int) []byte {
 	}
 	t := tree(p.row.Shape, c)
 	p.keys, p.roots, p.trees = append(p.keys, key), append(p.roots, t.Root()), append(p.trees, t)
-	return NewRoot(r, t.Root(), key, time.Duration(r+1)*p.round)
+	return NewRoot(r, t.Root(), key, p.base+time.Duration(r+1)*p.round)
 }
 
 // tree commits to entries.
@@ -154,7 +183,8 @@ func matrix(key *Hash, s Shape) []uint64 {
 
 // play runs a whole challenge against the session and returns it. The answer to
 // positions comes 50 us after them; root r comes at (r+1) rounds, after a warm-up
-// so much later as its last positions came after the root.
+// so much later as its last positions came after the root. A dataset is filled
+// first; its rounds begin with the nonce, 10 us later.
 func play(t *testing.T, s *Session, p *player) *Session {
 	t.Helper()
 	now, waited := time.Duration(0), time.Duration(0)
@@ -167,8 +197,16 @@ func play(t *testing.T, s *Session, p *player) *Session {
 	for _, o := range s.Start() {
 		feed(Event{At: now, Stream: o.Stream, Out: true, Frame: o.Frame})
 	}
+	if p.walker != nil {
+		now = p.walker.filled
+		for _, o := range feed(Event{At: now, Frame: p.control.Sign(NewFilled(now))}) {
+			now += 10 * time.Microsecond
+			feed(Event{At: now, Stream: o.Stream, Out: true, Frame: o.Frame})
+			p.begin(t, o.Frame, now)
+		}
+	}
 	for r := 0; r < p.rounds && !done; r++ {
-		now = max(now, time.Duration(r+1)*p.round+waited)
+		now = max(now, p.base+time.Duration(r+1)*p.round+waited)
 		body := p.root(r)
 		if p.body != nil {
 			body = p.body(body)

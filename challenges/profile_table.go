@@ -57,8 +57,8 @@ func simulatedRows() []Profile {
 		row(6, "vector-fp64fma", Vector, Shape{FP64, 3, 128, 8}, 4, 0, 1),
 		row(7, "sim-spot", Spot, Shape{Int8, 8, 256, 1280}, 20, 0, 20),
 		row(8, "sim-capacity", Capacity, Shape{Int8, 8, 256, 1280}, 80, 16, 20),
-		row(10, "devnet-slot", Slot, Shape{Int8, 32, 256, 320}, 4, 0, 8),
 		row(9, "sim-pulse", Pulse, Shape{Int8, 2, 256, 1024}, 1, 0, 4),
+		row(10, "devnet-slot", Slot, Shape{Int8, 32, 256, 320}, 4, 0, 32),
 	}
 }
 

@@ -18,8 +18,9 @@ type roundScript struct {
 	plan   roundPlan
 	rules  roundRules
 
-	attached bool // the bulk stream was opened
-	said     bool // the provider signed a word before the first root
+	attached bool          // the bulk stream was opened
+	said     time.Duration // the provider's clock in a signed word before the first root; -1: none
+	begun    time.Duration // the rounds could begin; -1 before
 
 	rounds []round // one for each root received
 	opened int     // rounds whose openings are complete and authentic
@@ -37,6 +38,7 @@ type roundPlan struct {
 	simulated       bool
 	openWait        time.Duration
 	deadline        time.Duration // of the whole challenge
+	beginBy         time.Duration // the checker lets the rounds begin until then
 }
 
 // roundRules are a kind's own.
@@ -69,7 +71,7 @@ func (m *roundScript) bad(clause string, at time.Duration) ([]Out, bool) {
 	// SPEC: M7. Anything but a value that differs is withheld after a root, or after
 	// filled, and unreachable before.
 	m.v = Verdict{Outcome: Withheld, Clause: clause, Elapsed: at, Samples: m.v.Samples}
-	if len(m.rounds) == 0 && !m.said {
+	if len(m.rounds) == 0 && m.said < 0 {
 		m.v.Outcome = Unreachable
 	}
 	return nil, true
@@ -100,7 +102,7 @@ func (m *roundScript) recv(stream uint8, body []byte, at time.Duration) ([]Out, 
 	case typeRefusal:
 		// SPEC: S6. A refusal is the first and only frame.
 		var f RefusalFrame
-		if err := Unmarshal(body, &f); err != nil || len(m.rounds) > 0 || m.said {
+		if err := Unmarshal(body, &f); err != nil || len(m.rounds) > 0 || m.said >= 0 {
 			return m.bad(ClauseRefusal, at)
 		}
 		m.v = Verdict{Outcome: Refused, Clause: ClauseRefusal, Elapsed: at}
@@ -132,7 +134,7 @@ func (m *roundScript) root(body []byte, at time.Duration) ([]Out, bool) {
 	if f.Key != key {
 		return m.bad(ClauseKeyChain, at)
 	}
-	if f.Mono < 0 || (r > 0 && f.Mono < m.rounds[r-1].mono) {
+	if f.Mono < max(0, m.said) || (r > 0 && f.Mono < m.rounds[r-1].mono) {
 		return m.bad(ClauseSequence, at)
 	}
 	pos := m.secret.Positions(m.id, r, f.Root, m.plan.entries, m.plan.samples)
@@ -213,7 +215,10 @@ func (m *roundScript) finish(body []byte, at time.Duration) ([]Out, bool) {
 }
 
 func (m *roundScript) end(cause Cause, at time.Duration) {
-	if cause.ours() {
+	// SPEC: D4. A nonce that left later than FillBy + Grace, or never, took the time
+	// that ran out: the checker's fault.
+	held := m.said >= 0 && cause == EndTimeout && (m.begun < 0 || m.begun > m.plan.beginBy)
+	if cause.ours() || held {
 		m.v = Verdict{Outcome: Unknown, Clause: ClauseEnd, Elapsed: at, Samples: m.v.Samples}
 		return
 	}
@@ -243,7 +248,7 @@ func (m *roundScript) owes(at time.Duration) bool {
 // the roots before it took on average. A run that fell silent is not slow.
 func (m *roundScript) inStep(at time.Duration) bool {
 	last := m.rounds[len(m.rounds)-1].in
-	return at-last <= 2*last/time.Duration(len(m.rounds))+min(m.plan.openWait, m.plan.deadline/4)
+	return at-last <= 2*(last-m.begun)/time.Duration(len(m.rounds))+min(m.plan.openWait, m.plan.deadline/4)
 }
 
 // lag is how long the checker took over the positions of the rounds that are

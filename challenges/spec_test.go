@@ -4,13 +4,18 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assaynet/assay/challenges/commit"
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 func readSpec(t *testing.T) string {
@@ -26,7 +31,7 @@ func readSpec(t *testing.T) string {
 // what the code quotes, the document defines, and the other way round.
 func TestSpecificationHasEveryClause(t *testing.T) {
 	defined := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^\*\*([ECSMPT]\d+)\.?\*\*`).FindAllStringSubmatch(readSpec(t), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\*\*([ECSMDPT]\d+)\.?\*\*`).FindAllStringSubmatch(readSpec(t), -1) {
 		defined[m[1]] = true
 	}
 	quoted := map[string]bool{}
@@ -34,17 +39,19 @@ func TestSpecificationHasEveryClause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, err := filepath.Glob(filepath.Join("commit", "*.go"))
-	if err != nil || len(tree) == 0 {
-		t.Fatalf("package commit: %v", err)
+	for _, pkg := range []string{"commit", "fma", "memory"} {
+		more, err := filepath.Glob(filepath.Join(pkg, "*.go"))
+		if err != nil || len(more) == 0 {
+			t.Fatalf("package %s: %v", pkg, err)
+		}
+		files = append(files, more...)
 	}
-	files = append(files, tree...)
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?:SPEC: |Clause\w+ += ")([ECSMPT]\d+)`).FindAllStringSubmatch(string(b), -1) {
+		for _, m := range regexp.MustCompile(`(?:SPEC: |Clause\w+ += ")([ECSMDPT]\d+)`).FindAllStringSubmatch(string(b), -1) {
 			quoted[m[1]] = true
 		}
 	}
@@ -122,6 +129,19 @@ func TestSpecificationHasTheVectors(t *testing.T) {
 			}
 		}
 	}
+	var walks memoryVector
+	read("memory.json", &walks)
+	has("challenge of a proof of memory", walks.ID[:])
+	has("key of a dataset", slices.Concat(walks.ID[:], walks.Key[:], walks.Cache[0], walks.Cache[1]))
+	has("items", slices.Concat(walks.Items[0].Bytes, walks.Items[5].Bytes))
+	has("keys and roots of walks", slices.Concat(walks.Nonce[:], walks.Round[0].Key[:], walks.Round[0].Root[:], walks.Round[1].Key[:], walks.Round[1].Root[:]))
+	reads := strings.NewReplacer("[", "", "]", "", " ", ",").Replace(fmt.Sprint(walks.Walk.Items))
+	if text := hex.EncodeToString(walks.Walk.Start) + reads + hex.EncodeToString(walks.Walk.Last) + hex.EncodeToString(walks.Walk.Output); !strings.Contains(spec, text) {
+		t.Errorf("walk: the specification lacks %s", text)
+	}
+	has("positions of walks", walks.Round[0].Packed)
+	has("outputs", slices.Concat(walks.Round[0].Outputs[0], walks.Round[0].Outputs[1], walks.Round[0].Outputs[2]))
+	has("transcript of a proof of memory", walks.Files[0].ID[:])
 	var transcripts []transcriptVector
 	read("transcripts.json", &transcripts)
 	has("id of a transcript", transcripts[0].ID[:])
@@ -186,6 +206,55 @@ func TestSpecificationHasTheTable(t *testing.T) {
 	has("| int8 | 7 to %d |", sizes[Int8])
 	has("| bf16 | 0 to %d |", sizes[BF16])
 	has("| fp64fma | 0 to %d |", sizes[FP64])
+}
+
+// TestSpecificationHasTheClasses compares the table of classes of proofs of memory.
+func TestSpecificationHasTheClasses(t *testing.T) {
+	spec := readSpec(t)
+	has := func(format string, args ...any) {
+		t.Helper()
+		if row := fmt.Sprintf(format, args...); !strings.Contains(spec, row) {
+			t.Errorf("the specification lacks %q", row)
+		}
+	}
+	for _, p := range memory.Profiles() {
+		row := regexp.MustCompile(fmt.Sprintf("(?m)^\\| %d \\| `%s` \\| .*$", p.Number, p.Name)).FindString(spec)
+		want := fmt.Sprintf(" | %s | %d | %d | %d | %d | %s | %s | %s | %.1f %% |", thousands(float64(p.Lines)), p.Parents, p.Steps, p.Rounds, p.Samples,
+			thousands(float64(p.ReadRate)/1e6), thousands(float64(p.MakeRate)/1e6), thousands(float64(p.LinkRate)/1e6), 100*p.Hidden())
+		if !strings.HasSuffix(row, want) {
+			t.Errorf("row %q, want %q", row, want)
+		}
+		if p.Need != 50 || p.Doubt != 3 || p.MinRTTs != 20 || p.Patience != 6 || p.MaxWalks != 1<<26 {
+			t.Errorf("%s is not as specified: %+v", p.Name, p)
+		}
+		name, grace, wait := "others", "1 s", "2 s"
+		if p.Simulated {
+			name, grace, wait = fmt.Sprint(p.Number), "500 ms", "1 s"
+		}
+		has("| %s | 2^%d | 2^%d | %d permille | %s | %s |\n", name, bits.Len64(p.Window)-1, bits.Len64(p.Batch)-1, p.LagShare, grace, wait)
+		if p.Window&(p.Window-1) != 0 || p.Batch&(p.Batch-1) != 0 || spaced(p.Grace) != grace || spaced(p.OpenWait) != wait {
+			t.Errorf("%s is not as specified: %+v", p.Name, p)
+		}
+	}
+	has("For all, Need is 50 %%, doubt 3 %%, MinRTTs 20, Patience 6, MaxWalks 2^26.")
+}
+
+// thousands writes a number as the document does.
+func thousands(x float64) string {
+	text := strconv.FormatFloat(x, 'f', -1, 64)
+	if x < 1000 {
+		return text
+	}
+	whole, rest, _ := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	return whole + rest
+}
+
+// spaced writes a duration as the document does.
+func spaced(d time.Duration) string {
+	return regexp.MustCompile(`[a-z]+$`).ReplaceAllString(d.String(), " $0")
 }
 
 func TestSpecificationHasTheLimits(t *testing.T) {

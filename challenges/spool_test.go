@@ -102,7 +102,7 @@ func signsFrom(p *player, round int, only bool) {
 }
 
 func TestSpoolChangesNothing(t *testing.T) {
-	for _, profile := range slices.Concat(vectorRows, devnetRows, timedRows) {
+	for _, profile := range playRows {
 		for name, manner := range manners() {
 			t.Run(rowName(profile)+", "+name, func(t *testing.T) {
 				plain, spool := spooled(t, profile, nil, manner), &memSpool{}
@@ -156,8 +156,8 @@ func faulty(t *testing.T, s *Session, frames int) {
 }
 
 func TestSpoolThatCannotAppend(t *testing.T) {
-	for _, profile := range vectorRows {
-		row, _ := LookupProfile(profile)
+	for _, profile := range smallRows {
+		row := rowOf(profile)
 		for frame := range row.Rounds {
 			s := spooled(t, profile, &memSpool{append: failsAt(frame)}, nil)
 			if v := s.Verdict(); v.Outcome != Unknown || int(v.Samples) != frame*row.Samples { // it ended there
@@ -172,8 +172,8 @@ func TestSpoolThatCannotAppend(t *testing.T) {
 }
 
 func TestSpoolThatCannotRead(t *testing.T) {
-	for _, profile := range vectorRows {
-		row, _ := LookupProfile(profile)
+	for _, profile := range smallRows {
+		row := rowOf(profile)
 		for frame := range row.Rounds {
 			spool := &memSpool{}
 			s := spooled(t, profile, spool, nil)
@@ -194,23 +194,30 @@ func TestSpoolThatCannotReadOnce(t *testing.T) {
 	for name, manner := range manners() {
 		for first := 1; first <= 9; first++ {
 			for second := first + 1; second <= first+5; second++ {
-				spool := &memSpool{read: func(_, call int) error {
-					if call == first || call == second {
-						return errSpool
-					}
-					return nil
-				}}
-				s := spooled(t, 2, spool, manner)
-				tr := s.Transcript()
-				v, err := Replay(tr)
-				if err != nil || v != tr.Verdict || v != s.Verdict() {
-					t.Errorf("%s, reads %d and %d fail: replays as %+v, %v; recorded %+v", name, first, second, v, err, tr.Verdict)
-				}
-				if failed := spool.reads >= first; err == nil && failed && v.Outcome != Unknown {
-					t.Errorf("%s, reads %d and %d fail: %+v", name, first, second, v)
+				for _, profile := range []uint16{2, 502} {
+					cannotReadOnce(t, profile, name, manner, first, second)
 				}
 			}
 		}
+	}
+}
+
+func cannotReadOnce(t *testing.T, profile uint16, name string, manner func(*player), first, second int) {
+	t.Helper()
+	spool := &memSpool{read: func(_, call int) error {
+		if call == first || call == second {
+			return errSpool
+		}
+		return nil
+	}}
+	s := spooled(t, profile, spool, manner)
+	tr := s.Transcript()
+	v, err := Replay(tr)
+	if err != nil || v != tr.Verdict || v != s.Verdict() {
+		t.Errorf("%s, reads %d and %d fail: replays as %+v, %v; recorded %+v", name, first, second, v, err, tr.Verdict)
+	}
+	if failed := spool.reads >= first; err == nil && failed && v.Outcome != Unknown {
+		t.Errorf("%s, reads %d and %d fail: %+v", name, first, second, v)
 	}
 }
 

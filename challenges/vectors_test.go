@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/challenges/simd"
 )
 
@@ -229,8 +230,11 @@ func TestVectorsMessages(t *testing.T) {
 		if name == "Transcript" {
 			continue // whole ones stand in their own files
 		}
-		if f, ok := m.(*OpeningFrame); ok {
+		switch f := m.(type) {
+		case *OpeningFrame:
 			f.Data = []byte("any bytes of chunks and siblings")
+		case *memory.Params:
+			name = "MemoryParams"
 		}
 		made = append(made, messageVector{name, fieldsOf(m), Marshal(m)})
 	}

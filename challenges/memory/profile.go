@@ -93,7 +93,7 @@ func Profiles() []Profile {
 		real(5006, "h100", large, 128, 32, 33_500e6, 860e6),    // H100
 		real(5007, "h200", large, 128, 32, 48_000e6, 860e6),    // H200
 		real(5008, "gh200", large, 128, 32, 48_000e6, 7_000e6), // GH200: memory of the host over its own link
-		real(5009, "b200", large, 128, 32, 80_000e6, 860e6),    // B200
+		real(5009, "b200", large, 128, 64, 80_000e6, 860e6),    // B200
 	}
 	rows[0].Number, rows[0].Name = 501, "sim-memory"
 	rows[1].Number, rows[1].Name = 502, "vector-memory"

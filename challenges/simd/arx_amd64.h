@@ -39,6 +39,17 @@
 	VPSHUFB shuffle, d0, d0 \
 	VPSHUFB shuffle, d1, d1
 
+// QUARTER2 is two quarter rounds side by side.
+#define QUARTER2(a0, a1, b0, b1, c0, c1, d0, d1) \
+	ADD2(b0, b1, a0, a1)                \
+	MIXB2(rotl16<>(SB), a0, a1, d0, d1) \
+	ADD2(d0, d1, c0, c1)                \
+	MIX2(12, c0, c1, b0, b1)            \
+	ADD2(b0, b1, a0, a1)                \
+	MIXB2(rotl8<>(SB), a0, a1, d0, d1)  \
+	ADD2(d0, d1, c0, c1)                \
+	MIX2(7, c0, c1, b0, b1)
+
 // ZIP4 turns four vectors of words a, b, c, d into four vectors of quads: in
 // every 128-bit lane, the j-th gets word j of a, b, c and d.
 #define ZIP4(a, b, c, d, t0, t1, t2, t3) \

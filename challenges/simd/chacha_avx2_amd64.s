@@ -13,17 +13,6 @@
 #define WAIT10 128(AX)
 #define WAIT11 160(AX)
 
-// QUARTER2 is two quarter rounds side by side.
-#define QUARTER2(a0, a1, b0, b1, c0, c1, d0, d1) \
-	ADD2(b0, b1, a0, a1)                \
-	MIXB2(rotl16<>(SB), a0, a1, d0, d1) \
-	ADD2(d0, d1, c0, c1)                \
-	MIX2(12, c0, c1, b0, b1)            \
-	ADD2(b0, b1, a0, a1)                \
-	MIXB2(rotl8<>(SB), a0, a1, d0, d1)  \
-	ADD2(d0, d1, c0, c1)                \
-	MIX2(7, c0, c1, b0, b1)
-
 // DOUBLE_ROUND starts and ends with words 8 and 9 in the registers.
 #define DOUBLE_ROUND \
 	QUARTER2(Y0, Y1, Y4, Y5, Y8, Y9, Y12, Y13) \

@@ -1,6 +1,6 @@
 // Package simd is the arithmetic a verifier repeats most: the matrix generator,
-// the exact dot products, the floating-point lanes and the leaves and nodes of
-// a BLAKE3 tree.
+// the exact dot products, the floating-point lanes, the double rounds of a walk
+// through memory and the leaves and nodes of a BLAKE3 tree.
 //
 // Every function has one meaning and several implementations: plain Go, and on
 // amd64 hand-written AVX2 and AVX-512 assembly. Which of them runs is decided

@@ -17,3 +17,11 @@ func fma(_ level, x, lane []uint64, coef []float64) { fmaPlain(x, lane, coef) }
 func chunks(_ level, cvs [][8]uint32, data []byte, index []uint64) { chunksPlain(cvs, data, index) }
 
 func parents(_ level, out, in [][8]uint32) { parentsPlain(out, in) }
+
+func rounds(_ level, dst, src [][16]uint32) { roundsPlain(dst, src) }
+
+func mixLines(_ level, states, cache [][16]uint32, parents int) {
+	mixLinesPlain(states, cache, parents)
+}
+
+func walk(_ level, states, items [][16]uint32) { walkPlain(states, items) }
