@@ -32,8 +32,8 @@ type way struct {
 }
 
 // drive runs one challenge over real streams: it stamps what happens, steps the
-// session, and sends what it asks for. It returns when the session is done. It never fails: whatever goes wrong is an
-// event that the session judges.
+// session, and sends what it asks for. It returns when the session is done. It
+// never fails: whatever goes wrong is an event that the session judges.
 func drive(ctx context.Context, net Network, s *challenges.Session, challenge []byte, p pace, protos ...string) (w way) {
 	parent := ctx
 	ctx, cancel := context.WithTimeout(ctx, s.Challenge().Deadline)
@@ -51,7 +51,10 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 		w.relayed = w.relayed || conn.Relayed()
 	}
 	if p.start != nil {
-		p.start(parent)
+		if p.start(parent); parent.Err() != nil {
+			d.end(0, challenges.EndStopped) // before the instant: nothing leaves
+			return w
+		}
 	}
 	// The deadline counts from the challenge, not from the dial.
 	d.start = time.Now()

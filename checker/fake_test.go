@@ -178,6 +178,7 @@ func newBed(t *testing.T) *bed {
 		Name: "bed", Genesis: uint64(time.Now().UnixNano()), Simulated: true, Params: committee.Devnet(),
 		Checkers: []committee.Member{{ID: id, Name: "c", Operator: "o"}},
 	}
+	b.registry.Params.Slots = 0 // one challenge of a device in an epoch, unless a test wants more
 	db, err := store.Create("db", store.Meta{Kind: store.KindChecker, Network: b.registry.Hash(), Node: id}, store.Options{FS: b.fs})
 	if err != nil {
 		t.Fatal(err)

@@ -68,17 +68,22 @@ func (c *Checker) later(ctx context.Context, epoch uint64, at time.Time, run fun
 // slot runs this checker's devices of one global slot.
 func (c *Checker) slot(ctx context.Context, in []committee.Slotted, at time.Time) {
 	start := func(ctx context.Context) { sleepUntil(ctx, at) }
+	by := halfWay(at)
+	late := at.Add(min(dialBefore, c.params.MinSlot/4) / 5)
 	var running sync.WaitGroup
 	for _, s := range in {
 		a := committee.Assignment{Epoch: s.Epoch, Provider: s.Target.Provider, Device: s.Target.Device, Seq: uint32(2 + s.Index)}
 		running.Go(func() {
-			i := c.launch(ctx, a, want{purpose: c.params.SlotFor, compute: true, slot: s.Number + 1})
+			i := c.launch(ctx, by, a, want{purpose: c.params.SlotFor, compute: true, slot: s.Number + 1})
 			if i == nil {
 				return
 			}
 			defer i.close()
 			if c.begin(ctx, i) {
-				drive(ctx, c.cfg.Network, i.session, i.wire, pace{start: start}, challenges.ProtoControl, challenges.ProtoBulk)
+				w := drive(ctx, c.cfg.Network, i.session, i.wire, pace{start: start}, challenges.ProtoControl, challenges.ProtoBulk)
+				if w.left.After(late) {
+					i.slot = 0 // it ran, but not beside the others
+				}
 				c.finish(ctx, i, report.FleetPart{})
 			}
 		})
@@ -86,9 +91,15 @@ func (c *Checker) slot(ctx context.Context, in []committee.Slotted, at time.Time
 	running.Wait()
 }
 
-// launch prepares a challenge; nil if there is none, or no place for it.
-func (c *Checker) launch(ctx context.Context, a committee.Assignment, w want) *issued {
-	land, ok := c.fly(ctx)
+// halfWay is until when a place is waited for by those who start at an instant: it
+// takes time to connect, too.
+func halfWay(at time.Time) time.Time { return time.Now().Add(time.Until(at) / 2) }
+
+// launch prepares a challenge; nil if there is none, or no place for it in time.
+func (c *Checker) launch(ctx context.Context, by time.Time, a committee.Assignment, w want) *issued {
+	soon, cancel := context.WithDeadline(ctx, by)
+	defer cancel()
+	land, ok := c.fly(soon)
 	if !ok {
 		c.metrics.skipped.Inc()
 		return nil
@@ -111,11 +122,12 @@ func (c *Checker) launch(ctx context.Context, a committee.Assignment, w want) *i
 func (c *Checker) fleet(ctx context.Context, f committee.Fleet, at time.Time) {
 	w := want{purpose: c.params.FleetFor, compute: !f.Memory, memory: f.Memory}
 	var members []*issued
+	by := halfWay(at)
 	for _, t := range f.Group.Targets {
 		a := committee.Assignment{
 			Epoch: f.Epoch, Provider: t.Provider, Device: t.Device, Seq: 1, Turn: f.Epoch / uint64(c.params.FleetEvery) / 2,
 		}
-		if i := c.launch(ctx, a, w); i != nil {
+		if i := c.launch(ctx, by, a, w); i != nil {
 			defer i.close()
 			members = append(members, i)
 		}
@@ -124,10 +136,10 @@ func (c *Checker) fleet(ctx context.Context, f committee.Fleet, at time.Time) {
 		return // one alone shows nothing
 	}
 	members = slices.DeleteFunc(members, func(i *issued) bool { return !c.begin(ctx, i) })
-	b, by := newBarrier(len(members)), at
+	b, filledBy := newBarrier(len(members)), at
 	for _, i := range members {
-		if t := at.Add(i.filledBy); t.After(by) {
-			by = t
+		if t := at.Add(i.filledBy); t.After(filledBy) {
+			filledBy = t
 		}
 	}
 	var running sync.WaitGroup
@@ -137,7 +149,7 @@ func (c *Checker) fleet(ctx context.Context, f committee.Fleet, at time.Time) {
 			start: func(ctx context.Context) { sleepUntil(ctx, at) },
 			filled: func(ctx context.Context) {
 				arrive()
-				b.wait(ctx, by)
+				b.wait(ctx, filledBy)
 			},
 		}
 		running.Go(func() {
@@ -153,15 +165,23 @@ func (c *Checker) fleet(ctx context.Context, f committee.Fleet, at time.Time) {
 	}
 }
 
-// fleetParts says of each provider what its devices did together.
+// fleetParts says of each provider what its devices did together. One that was left
+// alone shows nothing.
 func fleetParts(members []*issued, group int) map[challenges.NodeID]report.FleetPart {
+	if len(members) < 2 {
+		return nil
+	}
 	run := blake3.New(32, nil)
 	by := make(map[challenges.NodeID][]evidence.Member)
 	for _, i := range members {
 		id := i.session.ID()
 		run.Write(id[:])
+		v := i.session.Verdict() // first: it drops what nobody signed
 		events := i.session.Control()
-		m := evidence.Member{Verdict: i.session.Verdict(), Reason: refusal(events), Claim: i.claim}
+		m := evidence.Member{Verdict: v, Claim: i.claim}
+		if v.Outcome == challenges.Refused {
+			m.Reason = refusal(events)
+		}
 		if i.Kind == challenges.Memory {
 			m.Claim, m.Proven = i.set.Bytes(), i.set.Proven(m.Verdict.OpsLower)
 		} else {
@@ -181,7 +201,7 @@ func fleetParts(members []*issued, group int) map[challenges.NodeID]report.Fleet
 	return parts
 }
 
-// refusal is the reason of the refusal that a control stream ends in, if it does.
+// refusal is the reason of the refusal that a control stream ends in.
 func refusal(events []challenges.Event) string {
 	var f challenges.RefusalFrame
 	if len(events) == 0 || challenges.Unmarshal(events[len(events)-1].Frame, &f) != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"testing"
@@ -93,7 +94,8 @@ func flight(t *testing.T, n int, s checker.Spools, file *spool.File) (held, spoo
 		Name: "farm", Genesis: uint64(time.Now().Add(time.Second).UnixNano()), Simulated: true, Params: committee.Devnet(),
 		Checkers: []committee.Member{{ID: id, Name: "c", Operator: "o"}},
 	}
-	r.Params.Purpose, r.Params.Epoch, r.Params.ProbeEvery, r.Params.MinSlot = challenges.Capacity, 12*time.Second, 3*time.Second, 12*time.Second
+	r.Params.Purpose, r.Params.Epoch, r.Params.ProbeEvery, r.Params.MinSlot = challenges.Capacity, 24*time.Second, 3*time.Second, 12*time.Second
+	r.Params.Slots, r.Params.FleetEvery = 0, math.MaxUint16 // each alone, and once
 	db, err := store.Create("db", store.Meta{Kind: store.KindChecker, Network: r.Hash(), Node: id}, store.Options{FS: vfs.NewMem()})
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +104,7 @@ func flight(t *testing.T, n int, s checker.Spools, file *spool.File) (held, spoo
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec.Memory = 0 // what simulated datasets hold is the providers'
 	net := make(farm)
 	cfg := checker.Config{
 		Key: key, Registry: &r, Network: net, Challenges: db, Epochs: db, Reports: db, Offers: db, Spools: s,

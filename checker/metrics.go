@@ -145,7 +145,8 @@ func (m *metrics) verdict(kind challenges.Kind, v challenges.Verdict) {
 }
 
 // lags observes how long each answer of a provider waited for ours. The events
-// have their times from drive: when a frame was whole, and when the next left.
+// have their times from drive: when a frame was whole, and when the next left. A
+// nonce may be kept back for other devices: that is no lag.
 func (m *metrics) lags(events []challenges.Event) {
 	var in time.Duration
 	waits := false
@@ -156,7 +157,9 @@ func (m *metrics) lags(events []challenges.Event) {
 		case !e.Out:
 			in, waits = e.At, true
 		case waits:
-			m.lag.Observe((e.At - in).Seconds())
+			if !challenges.StartsWalks(e.Frame) {
+				m.lag.Observe((e.At - in).Seconds())
+			}
 			waits = false
 		}
 	}

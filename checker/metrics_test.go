@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/checker"
 )
 
@@ -46,6 +47,10 @@ func TestMetrics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		walks, err := memory.Lookup(501)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, c := range []struct {
 			name   string
 			got    float64
@@ -54,17 +59,19 @@ func TestMetrics(t *testing.T) {
 		}{
 			{"open in a challenge", open, nil, 1},
 			{"ready in a challenge", ready, nil, 1},
-			// The flavours of four turns: two of kind matmul, fp64fma, and again one of
-			// matmul.
-			{"verdicts_total", -1, []string{"matmul", "pass"}, 3},
-			{"verdicts_total", -1, []string{"matmul"}, 3},
+			// Four turns: two flavours of kind matmul, fp64fma, and memory.
+			{"verdicts_total", -1, []string{"matmul", "pass"}, 2},
+			{"verdicts_total", -1, []string{"matmul"}, 2},
+			{"verdicts_total", -1, []string{"memory", "pass"}, 1},
+			{"verdicts_total", -1, []string{"memory"}, 1},
 			{"verdicts_total", -1, []string{"fma", "pass"}, 1},
 			{"verdicts_total", -1, []string{"fma"}, 1},
 			{"verdicts_total", -1, []string{"probe", "pass"}, 40},
-			{"challenge_seconds", -1, []string{"matmul", "pass"}, 3},
+			{"challenge_seconds", -1, []string{"matmul", "pass"}, 2},
+			{"challenge_seconds", -1, []string{"memory", "pass"}, 1},
 			{"challenge_seconds", -1, []string{"fma", "pass"}, 1},
 			{"challenge_seconds", -1, []string{"probe", "pass"}, 40},
-			{"lag_seconds", -1, nil, float64(4 * row.Rounds)},
+			{"lag_seconds", -1, nil, float64(3*row.Rounds + walks.Rounds)},
 			{"epochs_sealed_total", -1, nil, 4},
 			{"last_sealed_epoch", -1, nil, 3},
 			{"seal_seconds", -1, nil, 4},
@@ -100,7 +107,7 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s names a provider", f.GetName())
 			}
 		}
-		if series > 50 {
+		if series > 60 {
 			t.Errorf("%d series", series)
 		}
 		b.runFor(21 * time.Second) // a later process over the same store

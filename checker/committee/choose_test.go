@@ -67,6 +67,10 @@ func TestChoose(t *testing.T) {
 		{"devnet", Want{challenges.Int8, challenges.Devnet, true, 1e8, ms, 0}, 1, 4, ""},
 		{"devnet bf16", Want{challenges.BF16, challenges.Devnet, true, 1e8, ms, 0}, 3, 4, ""},
 		{"devnet fp64fma", Want{challenges.FP64, challenges.Devnet, true, 1e8, ms, 0}, 4, 4, ""},
+		{"a global slot", Want{challenges.Int8, challenges.Slot, true, 1e8, ms, 0}, 10, 1, ""},
+		{"a global slot of bf16", Want{challenges.BF16, challenges.Slot, true, 1e8, ms, 0}, 0, 0, "the table has none"},
+		{"a global slot of a real device", Want{challenges.Int8, challenges.Slot, false, h100, ms, 0}, 0, 0, "the table has none"},
+		{"a device too slow for a global slot", Want{challenges.Int8, challenges.Slot, true, 1e7, ms, 1200 * ms}, 0, 0, "devnet-slot takes 2.097152s, the budget is 1.2s"},
 		{"a devnet's row for a real device", Want{challenges.Int8, challenges.Devnet, false, 1e8, ms, 0}, 0, 0, "the table has none"},
 		{"a real row for a simulated device", Want{challenges.BF16, challenges.Capacity, true, 989e12, ms, 0}, 0, 0, "the table has none"},
 		{"simulated device faster than its rows", Want{challenges.Int8, challenges.Spot, true, 1e12, ms, 0}, 0, 0, "want 40ms"},
@@ -106,7 +110,7 @@ func TestChooseProperties(t *testing.T) {
 		row := rapid.SampledFrom(challenges.Profiles()).Draw(t, "row") // whose rounds may fit the claim
 		w := Want{
 			Flavour:   rapid.SampledFrom(challenges.Flavours()).Draw(t, "flavour"),
-			Purpose:   rapid.SampledFrom([]challenges.Purpose{challenges.Devnet, challenges.Vector, challenges.Spot, challenges.Spot, challenges.Capacity, challenges.Capacity, challenges.Pulse}).Draw(t, "purpose"),
+			Purpose:   rapid.SampledFrom([]challenges.Purpose{challenges.Devnet, challenges.Vector, challenges.Spot, challenges.Spot, challenges.Capacity, challenges.Capacity, challenges.Slot, challenges.Pulse}).Draw(t, "purpose"),
 			Simulated: rapid.IntRange(0, 3).Draw(t, "simulated") == 0,
 			Claim:     uint64(rapid.Float64Range(1, 10).Draw(t, "claim") * float64(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(magnitude)), nil).Uint64())),
 			RTT:       time.Duration(rapid.Int64Range(0, int64(400*ms)).Draw(t, "rtt")),

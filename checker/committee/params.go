@@ -115,6 +115,16 @@ func (p *Params) Check() error {
 	case p.RepairPrior <= 0 || p.DispersionPermille < 1500 || p.EpisodeGap <= 0 || p.LowerFrom <= 0:
 		return errors.New("availability bound: out of range")
 	}
+	// A checker sends one challenge to a device alone, and one with others or one in
+	// each global slot: an honest provider must not have to refuse any.
+	if int(p.PerEpoch) < 1+max(1, int(p.Slots)) {
+		return fmt.Errorf("%d challenges an epoch: want %d or more", p.PerEpoch, 1+max(1, int(p.Slots)))
+	}
+	for _, purpose := range []challenges.Purpose{p.FleetFor, p.SlotFor} {
+		if purpose != challenges.Devnet && purpose != challenges.Slot && purpose != challenges.Spot && purpose != challenges.Capacity {
+			return fmt.Errorf("purpose %q of several devices: want devnet, slot, spot or capacity", purpose)
+		}
+	}
 	if p.Purpose != challenges.Devnet && p.Purpose != challenges.Spot && p.Purpose != challenges.Capacity {
 		return fmt.Errorf("purpose %q: want devnet, spot or capacity", p.Purpose)
 	}

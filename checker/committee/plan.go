@@ -27,9 +27,9 @@ type Assignment struct {
 }
 
 // Plan is a checker's GPU challenges of one epoch that ask for one device alone,
-// in order of time. Checkers get disjoint slots on a device, so that one job does not meet another; where
-// the registry has more checkers than slots, they take turns over the epochs.
-// A checker outside the registry has no plan.
+// in order of time. Checkers get disjoint slots on a device, so that one job does
+// not meet another; where the registry has more checkers than slots, they take
+// turns over the epochs. A checker outside the registry has no plan.
 func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target) []Assignment {
 	i := r.Index(checker)
 	if i < 0 {
@@ -38,7 +38,10 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 	n := len(r.Checkers)
 	alone := r.Params.TogetherAt()
 	open := max(1, min(n, int(alone/r.Params.MinSlot)))
-	length := alone / time.Duration(open)
+	// Devices start a little apart within the slot, for the checker's own sake, as far
+	// as the last of them still ends before that part of the epoch does.
+	apart := max(0, min(alone/time.Duration(40*open), (alone-time.Duration(open)*r.Params.MinSlot)/7))
+	length := (alone - 7*apart) / time.Duration(open)
 	var out []Assignment
 	for _, t := range targets {
 		turn := rotation(t, 0)
@@ -46,10 +49,8 @@ func Plan(r *Registry, checker challenges.NodeID, epoch uint64, targets []Target
 		if slot >= open {
 			continue
 		}
-		// Devices start a little apart within the slot, for the checker's own sake.
-		stagger := time.Duration(turn>>32%8) * (length / 40)
 		out = append(out, Assignment{
-			Epoch: epoch, At: time.Duration(slot)*length + stagger,
+			Epoch: epoch, At: time.Duration(slot)*length + time.Duration(turn>>32%8)*apart,
 			Provider: t.Provider, Device: t.Device, Turn: flavourTurn(t, epoch, n == open),
 		})
 	}

@@ -21,12 +21,70 @@ func testTargets(n int) []Target {
 	return out
 }
 
+// openSlots is how many slots of checkers fit before the part of an epoch that is
+// kept free.
+func openSlots(p Params) int { return int((p.Epoch - p.MinSlot) / p.MinSlot) }
+
+// drawParams makes any epoch with a slot that fits twice.
+func drawParams(t *rapid.T) Params {
+	p := Standard()
+	p.Epoch = time.Duration(rapid.Int64Range(int64(time.Second), int64(24*time.Hour)).Draw(t, "epoch"))
+	p.MinSlot = min(p.Epoch/2, max(1, time.Duration(rapid.Float64Range(0.001, 0.5).Draw(t, "slot")*float64(p.Epoch))))
+	if rapid.Bool().Draw(t, "tight") { // so that slots fill what there is
+		p.Epoch = p.MinSlot * (p.Epoch / p.MinSlot)
+	}
+	return p
+}
+
+// The part of an epoch that is kept free is free: a challenge that begins as late
+// as any ends before it, and before the next one to the same device, if it takes
+// no longer than a slot. Some devices start apart where there is room for it.
+func TestPlanKeepsTheLastSlotFree(t *testing.T) {
+	apart := 0
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawParams(t)
+		n := rapid.IntRange(1, 30).Draw(t, "checkers")
+		r := testRegistry(n, p)
+		targets := testTargets(rapid.IntRange(1, 20).Draw(t, "targets"))
+		epoch := rapid.Uint64Range(0, 1<<40).Draw(t, "epoch")
+		all := make(map[Target][]time.Duration)
+		begun := make(map[time.Duration]bool)
+		for _, m := range r.Checkers {
+			for _, a := range Plan(r, m.ID, epoch, targets) {
+				if a.At < 0 || a.At+p.MinSlot > p.TogetherAt() {
+					t.Fatalf("%d checkers: %v at %v, its slot of %v ends after %v", n, a.Device, a.At, p.MinSlot, p.TogetherAt())
+				}
+				begun[a.At] = true
+				tg := Target{a.Provider, a.Device}
+				all[tg] = append(all[tg], a.At)
+			}
+		}
+		for tg, at := range all {
+			if len(at) != min(n, openSlots(p)) {
+				t.Fatalf("%d checkers: %d challenges of %v, %d slots", n, len(at), tg.Device, openSlots(p))
+			}
+			slices.Sort(at)
+			for i := 1; i < len(at); i++ {
+				if at[i]-at[i-1] < p.MinSlot {
+					t.Fatalf("%d checkers: %v asked at %v and %v, slot is %v", n, tg.Device, at[i-1], at[i], p.MinSlot)
+				}
+			}
+		}
+		if len(begun) > min(n, openSlots(p)) {
+			apart++
+		}
+	})
+	if apart == 0 {
+		t.Error("all devices of a slot begin at one instant")
+	}
+}
+
 // One device must never be asked by two checkers at once, also not across the
 // border of two epochs: the gaps between its challenges are at least a slot.
 func TestPlanKeepsCheckersApart(t *testing.T) {
 	targets := testTargets(4)
 	for _, params := range []Params{Standard(), Devnet()} {
-		open := int(params.Epoch / params.MinSlot)
+		open := openSlots(params)
 		for n := 1; n <= 20; n++ {
 			r := testRegistry(n, params)
 			all := make(map[Target][]time.Duration)
@@ -73,7 +131,7 @@ func TestPlanGivesEveryCheckerEveryDevice(t *testing.T) {
 					met[Target{a.Provider, a.Device}]++
 				}
 			}
-			want := min(n, int(r.Params.Epoch/r.Params.MinSlot))
+			want := min(n, openSlots(r.Params))
 			for _, tg := range targets {
 				if met[tg] != want {
 					t.Fatalf("%d checkers: one met %s %d times in %d epochs, want %d", n, tg.Device, met[tg], n, want)
@@ -159,10 +217,10 @@ func TestPlanIsPure(t *testing.T) {
 func TestPlanTurnsReachEveryFlavour(t *testing.T) {
 	for _, slots := range []int{1, 2, 3, 20} {
 		params := Standard()
-		params.MinSlot = params.Epoch / time.Duration(slots)
+		params.MinSlot = params.Epoch / time.Duration(slots+1)
 		for n := 1; n <= 9; n++ {
 			r := testRegistry(n, params)
-			for flavours := uint64(1); flavours <= 3; flavours++ {
+			for flavours := uint64(1); flavours <= 4; flavours++ { // memory is one more
 				seen := make(map[string]map[uint64]bool)
 				for epoch := range uint64(40 * n) {
 					for _, m := range r.Checkers {

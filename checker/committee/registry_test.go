@@ -203,6 +203,9 @@ func FuzzDecodeRegistry(f *testing.F) {
 		if c.Epoch(c.Start(1)) != 1 {
 			t.Fatal("epoch 1 does not start in epoch 1")
 		}
-		Plan(&r, r.Checkers[0].ID, 1, []Target{{Provider: r.Checkers[0].ID, Device: "d"}})
+		targets := []Target{{Provider: r.Checkers[0].ID, Device: "d"}}
+		Plan(&r, r.Checkers[0].ID, 1, targets)
+		SlotPlan(&r, r.Hash(), r.Checkers[0].ID, uint64(r.Params.SlotEvery), targets, nil)
+		Fleets(&r, r.Hash(), r.Checkers[0].ID, uint64(r.Params.FleetEvery), []Group{{"g", targets}})
 	})
 }

@@ -1,7 +1,6 @@
 package committee
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -32,8 +31,9 @@ func SlotNumber(p *Params, epoch uint64, index int) uint64 {
 // SlotPlan is a checker's part of the global slots of an epoch, by slot, then
 // target. Every SlotEvery epochs there are Slots of them. A device is in with
 // probability 1/2, and one checker runs it. Of a watched pair A is in every slot
-// and B in half of them. All checkers that know the same devices and the same
-// pairs plan the same.
+// and B in half of them; where pairs are in each other's way the earlier goes
+// first. All checkers that know the same devices and the same pairs, in the same
+// order, plan the same.
 //
 // Who is in hangs on the beacon. Until it comes from drand it is known ahead, and
 // so are the slots: a cheat can free a second card for just those in which both
@@ -47,8 +47,6 @@ func SlotPlan(r *Registry, beacon challenges.Hash, checker challenges.NodeID, ep
 	targets = slices.Clone(targets)
 	slices.SortFunc(targets, Target.Compare)
 	targets = slices.Compact(targets)
-	watched = slices.Clone(watched)
-	slices.SortFunc(watched, func(a, b Pair) int { return cmp.Or(a.A.Compare(b.A), a.B.Compare(b.B)) })
 	var out []Slotted
 	for index := range int(r.Params.Slots) {
 		n := SlotNumber(&r.Params, epoch, index)
@@ -66,32 +64,35 @@ func SlotPlan(r *Registry, beacon challenges.Hash, checker challenges.NodeID, ep
 	return out
 }
 
-// targeted says of each watched device whether it is in a slot. Of several pairs
-// with the same device the first decides.
+// targeted says of each watched device whether it is in a slot. A pair waits if
+// one of its devices has the other part in an earlier pair.
 func targeted(p *Params, n uint64, watched []Pair) map[Target]bool {
 	in := make(map[Target]bool)
-	set := func(t Target, to bool) {
-		if _, ok := in[t]; !ok {
-			in[t] = to
-		}
-	}
+	partners := make(map[Target]int) // of an A
+	load := make(map[Target]bool)    // is a B
 	for _, w := range watched {
-		if w.A != w.B {
-			set(w.A, true)
-			set(w.B, together(p, n, w))
+		if w.A == w.B || load[w.A] || partners[w.B] > 0 {
+			continue
 		}
+		in[w.A] = true
+		if !load[w.B] { // else it keeps its part, which is as good for this pair
+			load[w.B], in[w.B] = true, together(p, n, w.A, partners[w.A])
+		}
+		partners[w.A]++
 	}
 	return in
 }
 
-// together reports whether B runs beside A: in exactly half of the slots of each
-// block of SharingTargeted, in an order that is shuffled anew for each. The order
-// hangs on no beacon, as the block's slots have many: who knows that it is watched
-// knows the whole block ahead.
-func together(p *Params, n uint64, w Pair) bool {
+// together reports whether a partner of A runs beside it: in exactly half of the
+// slots of each block of SharingTargeted, in an order that is shuffled anew for
+// each. Each further partner is in half of the slots of those before it and in
+// half of the others, so that at most one can look like the cause. The order hangs
+// on no beacon, as the block's slots have many: who knows that it is watched knows
+// the whole block ahead.
+func together(p *Params, n uint64, a Target, partner int) bool {
 	size := uint64(max(2, p.SharingTargeted))
 	h := blake3.New(32, nil)
-	h.Write(framed("block", [][]byte{w.A.append(nil), w.B.append(nil), number(n / size)}))
+	h.Write(framed("block", [][]byte{a.append(nil), number(n / size)}))
 	random := h.XOF()
 	place := make([]uint64, size) // of each of the block's slots in the shuffled order
 	for i := range place {
@@ -103,5 +104,6 @@ func together(p *Params, n uint64, w Pair) bool {
 		j := binary.LittleEndian.Uint64(b[:]) % (i + 1)
 		place[i], place[j] = place[j], place[i]
 	}
-	return place[n%size] < size/2
+	width := max(2, size>>min(partner, 16))
+	return place[n%size]%width < width/2
 }

@@ -20,7 +20,7 @@ func FleetSum(members []Member) (sum, claim uint64) {
 	reached := false
 	for _, m := range members {
 		switch {
-		case m.Verdict.Outcome == challenges.Unknown, NeutralReason(m.Reason):
+		case m.Verdict.Outcome == challenges.Unknown, m.Verdict.Outcome == challenges.Refused && NeutralReason(m.Reason):
 			return 0, 0
 		case m.Verdict.Outcome != challenges.Unreachable:
 			reached = true

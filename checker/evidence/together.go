@@ -19,35 +19,34 @@ type Course struct {
 // lower bound: a device behind several names adds nothing to it.
 //
 // Both ways to count are sound: everything from the first start to the last end,
-// and the whole rounds of those devices while none of them had ended. The larger
+// and everything from the first start until the first device had ended. The larger
 // counts. One after another or all at half speed, both stay at what there is.
+// Neither begins later than the first start: a provider chooses when a root leaves
+// it, and may have worked ahead of those that it has sent.
 func Together(courses []Course) uint64 {
-	first, last := time.Duration(1<<62), time.Duration(0) // of all
-	from, to := time.Duration(0), time.Duration(1<<62)    // while none had ended
-	var all uint64
+	const never = time.Duration(1 << 62)
+	first, ended, last := never, never, -never
 	for _, c := range courses {
-		n := len(c.Ends)
-		if n == 0 {
-			continue
+		if n := len(c.Ends); n > 0 {
+			first, ended, last = min(first, c.Start), min(ended, c.Ends[n-1]), max(last, c.Ends[n-1])
 		}
-		first, last = min(first, c.Start), max(last, c.Ends[n-1])
-		from, to = max(from, c.Start), min(to, c.Ends[n-1])
-		all += uint64(n) * c.Ops
 	}
-	var within uint64
+	return max(between(courses, first, ended), between(courses, first, last))
+}
+
+// between is what came in by an instant, for each second since another.
+func between(courses []Course, from, to time.Duration) uint64 {
+	var sum uint64
 	for _, c := range courses {
-		rounds := 0
+		rounds := uint64(0)
 		for _, end := range c.Ends {
-			if end > from && end <= to {
+			if end <= to {
 				rounds++
 			}
 		}
-		if c.Start < from {
-			rounds-- // it may have begun before
-		}
-		within += uint64(max(0, rounds)) * c.Ops
+		sum += perSecond(rounds*c.Ops, to-from)
 	}
-	return max(perSecond(all, last-first), perSecond(within, to-from))
+	return sum
 }
 
 // perSecond is floor(n x 10^9 / took), saturating; 0 if took <= 0.

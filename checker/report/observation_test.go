@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 )
 
 var (
@@ -28,6 +29,10 @@ func testObservation() Observation {
 		Items: []Item{
 			{Challenge: challenges.Hash{1}, Kind: challenges.Matmul, Device: "gpu0", Profile: 1, Outcome: challenges.Pass, OpsLower: 90, Claim: 95, Transcript: challenges.Hash{9}},
 			{Challenge: challenges.Hash{2}, Kind: challenges.FMA, Device: "gpu1", Profile: 4, Outcome: challenges.Refused, Reason: challenges.ReasonBusy},
+			{
+				Challenge: challenges.Hash{3}, Kind: challenges.Memory, Device: "gpu0", Profile: 501, Outcome: challenges.Pass, OpsLower: 5_900_000, Claim: 2 << 20,
+				Slot: 7, Fleet: FleetPart{Run: challenges.Hash{8}, Devices: 2, Group: 5, Sum: 3_500_000, Claim: 3_774_848}, Transcript: challenges.Hash{10},
+			},
 		},
 	}
 }
@@ -55,7 +60,7 @@ func TestObservationCheck(t *testing.T) {
 		{"slice beyond the outcomes", func(o *Observation) { o.Slices[3] = byte(challenges.Unknown) + 1 }, false},
 		{"1024 items", func(o *Observation) { o.Items = manyItems(MaxItems) }, true},
 		{"1025 items", func(o *Observation) { o.Items = manyItems(MaxItems + 1) }, false},
-		{"items out of order", func(o *Observation) { slices.Reverse(o.Items) }, false},
+		{"items out of order", func(o *Observation) { slices.Reverse(o.Items[:2]) }, false},
 		{"an item twice", func(o *Observation) { o.Items[1].Challenge = o.Items[0].Challenge }, false},
 		{"item without an outcome", func(o *Observation) { o.Items[1].Outcome = 0 }, false},
 		{"item beyond the outcomes", func(o *Observation) { o.Items[1].Outcome = 8 }, false},
@@ -70,6 +75,13 @@ func TestObservationCheck(t *testing.T) {
 		{"a real device's profiles", func(o *Observation) { o.Items[0].Profile, o.Items[1].Profile = 2210, 3105 }, true},
 		{"a real device's profile of another kind", func(o *Observation) { o.Items[0].Profile = 3105 }, false},
 		{"kind of another profile", func(o *Observation) { o.Items[1].Kind = challenges.Matmul }, false},
+		{"memory of a profile of compute", func(o *Observation) { o.Items[2].Profile = 1 }, false},
+		{"memory of no profile", func(o *Observation) { o.Items[2].Profile = 0 }, false},
+		{"memory of a real device", func(o *Observation) { o.Items[2].Profile = 5006 }, true},
+		{"memory of a class beyond the table", func(o *Observation) { o.Items[2].Profile = 5999 }, false},
+		{"matmul of a profile of memory", func(o *Observation) { o.Items[0].Profile = 501 }, false},
+		{"fma of a profile of memory", func(o *Observation) { o.Items[1].Profile = 5006 }, false},
+		{"a probe of a profile of memory", func(o *Observation) { o.Items[2].Kind = challenges.Probe }, false},
 		{"device too long", func(o *Observation) { o.Items[1].Device = strings.Repeat("d", 65) }, false},
 		{"reason too long", func(o *Observation) { o.Items[1].Reason = strings.Repeat("r", 17) }, false},
 	}
@@ -142,13 +154,73 @@ func TestItemNeutral(t *testing.T) {
 	}
 }
 
-// An item's flavour is its profile's.
+// An item's flavour is its profile's; memory has none.
 func TestItemFlavour(t *testing.T) {
 	for profile, want := range map[uint16]challenges.Flavour{
 		1: challenges.Int8, 3: challenges.BF16, 4: challenges.FP64, 8: challenges.Int8, 2210: challenges.BF16, 3105: challenges.FP64,
 	} {
 		if got, ok := (Item{Profile: profile}).Flavour(); got != want || !ok {
 			t.Errorf("profile %d: flavour %v, %v, want %v", profile, got, ok, want)
+		}
+	}
+	for _, row := range memory.Profiles() {
+		if f, ok := (Item{Kind: challenges.Memory, Profile: row.Number}).Flavour(); ok {
+			t.Errorf("memory profile %d: flavour %v", row.Number, f)
+		}
+	}
+}
+
+// A number is a row of one table only: what a profile measured must not depend on
+// where it is looked up.
+func TestTablesAreDisjoint(t *testing.T) {
+	for _, row := range challenges.Profiles() {
+		if _, err := memory.Lookup(row.Number); err == nil {
+			t.Errorf("profile %d, %s: in both tables", row.Number, row.Name)
+		}
+	}
+}
+
+// What an item of memory shows follows from its row, its claim and its rate alone,
+// as in the run that it tells of.
+func TestItemProven(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		profile uint16
+		claim   uint64
+	}{
+		{"simulated", 501, 2 << 20},
+		{"T4", 5001, 16 << 30},
+		{"H100", 5006, 80 << 30},
+		{"more than any device has", 5009, 1<<64 - 1},
+	} {
+		row, err := memory.Lookup(tt.profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := memory.Dataset{Profile: row, Items: memory.Items(tt.claim)}
+		for _, rate := range []uint64{0, 1, row.MakeRate, row.MakeRate + row.LinkRate, row.ReadRate / 6, row.ReadRate, 10 * row.ReadRate, 1<<64 - 1} {
+			it := Item{Kind: challenges.Memory, Profile: tt.profile, Claim: tt.claim, OpsLower: rate}
+			got := it.Proven()
+			if want := set.Proven(rate); got != want || got > tt.claim {
+				t.Errorf("%s, %d reads/s: %d bytes, the dataset has %d", tt.name, rate, got, want)
+			}
+			if rate <= row.MakeRate && got != 0 {
+				t.Errorf("%s, %d reads/s: %d bytes, though all could be made again", tt.name, rate, got)
+			}
+			if rate == row.ReadRate && (got < tt.claim/10*6 || got >= set.Bytes()) {
+				t.Errorf("%s at the class's best: %d bytes of %d", tt.name, got, tt.claim)
+			}
+		}
+	}
+	for name, it := range map[string]Item{
+		"compute":          {Kind: challenges.Matmul, Profile: 1, Claim: 2 << 20, OpsLower: 6_000_000},
+		"compute, a row":   {Kind: challenges.Matmul, Profile: 501, Claim: 2 << 20, OpsLower: 6_000_000},
+		"memory, no row":   {Kind: challenges.Memory, Profile: 1, Claim: 2 << 20, OpsLower: 6_000_000},
+		"memory, no rate":  {Kind: challenges.Memory, Profile: 501, Claim: 2 << 20},
+		"memory, no claim": {Kind: challenges.Memory, Profile: 501, OpsLower: 6_000_000},
+	} {
+		if got := it.Proven(); got != 0 {
+			t.Errorf("%s: %d bytes proven", name, got)
 		}
 	}
 }
@@ -163,10 +235,23 @@ func drawObservation(t *rapid.T) Observation {
 	o.Items = []Item{}
 	for i := range rapid.IntRange(0, 5).Draw(t, "items") {
 		row := rapid.SampledFrom(challenges.Profiles()).Draw(t, "profile")
+		kind, number := row.Shape.Flavour.Kind(), row.Number
+		if rapid.Bool().Draw(t, "memory") {
+			kind, number = challenges.Memory, rapid.SampledFrom(memory.Profiles()).Draw(t, "class").Number
+		}
+		var part FleetPart
+		if rapid.Bool().Draw(t, "together") {
+			part = FleetPart{
+				Run: challenges.Hash{rapid.Byte().Draw(t, "run")}, Devices: rapid.Uint16().Draw(t, "devices"), Group: rapid.Uint16().Draw(t, "group"),
+				Sum: rapid.Uint64().Draw(t, "sum"), Claim: rapid.Uint64().Draw(t, "together claimed"),
+			}
+		}
 		o.Items = append(o.Items, Item{
 			Challenge: challenges.Hash{byte(i), rapid.Byte().Draw(t, "challenge")},
-			Kind:      row.Shape.Flavour.Kind(),
-			Profile:   row.Number,
+			Kind:      kind,
+			Profile:   number,
+			Slot:      rapid.Uint64().Draw(t, "slot"),
+			Fleet:     part,
 			Device:    rapid.StringMatching(`[ -~]{0,64}`).Draw(t, "device"),
 			Outcome:   rapid.SampledFrom(challenges.Outcomes()).Draw(t, "outcome"),
 			Reason:    rapid.StringMatching(`[a-z-]{0,16}`).Draw(t, "reason"),
@@ -212,8 +297,9 @@ func FuzzObservation(f *testing.F) {
 		}
 		for _, it := range o.Items {
 			_ = it.Neutral()
-			if it.Flavour().Kind() != it.Kind {
-				t.Fatalf("read an item of kind %q and flavour %v", it.Kind, it.Flavour())
+			_ = it.Proven()
+			if f, ok := it.Flavour(); ok != (it.Kind != challenges.Memory) || ok && f.Kind() != it.Kind {
+				t.Fatalf("read an item of kind %q and flavour %v", it.Kind, f)
 			}
 		}
 	})

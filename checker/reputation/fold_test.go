@@ -53,22 +53,25 @@ func TestFoldTakesEachEpochOnceAndInOrder(t *testing.T) {
 // A judge keeps old standings for its API: folding must not write into them.
 func TestFoldLeavesTheOldStandingAlone(t *testing.T) {
 	r := testRegistry(3)
-	old := foldAll(t, r, []Seen{saw(0, 0, "uud", item(1, challenges.Wrong, 90, 100)), saw(1, 0, "uu")})
+	old := foldAll(t, r, []Seen{
+		saw(0, 0, "uud", together(1, 90, 200, item(1, challenges.Wrong, 90, 100)), remembered(2, challenges.Pass, 6e6, 2<<20)), saw(1, 0, "uu"),
+	})
 	// Spare capacity is what an append without a copy would write into.
 	old.Figures, old.Proofs = slices.Grow(old.Figures, 8), slices.Grow(old.Proofs, 8)
 	old.Kinds, old.Checkers = slices.Grow(old.Kinds, 8), slices.Grow(old.Checkers, 8)
-	old.Rates = slices.Grow(old.Rates, 8)
+	old.Rates, old.Memory, old.Fleets = slices.Grow(old.Rates, 8), slices.Grow(old.Memory, 8), slices.Grow(old.Fleets, 8)
 	before := challenges.Marshal(&old)
 	spare := func() []any {
 		return []any{
 			slices.Clone(old.Figures[:cap(old.Figures)]), slices.Clone(old.Proofs[:cap(old.Proofs)]),
 			slices.Clone(old.Kinds[:cap(old.Kinds)]), slices.Clone(old.Checkers[:cap(old.Checkers)]),
-			slices.Clone(old.Rates[:cap(old.Rates)]),
+			slices.Clone(old.Rates[:cap(old.Rates)]), slices.Clone(old.Memory[:cap(old.Memory)]), slices.Clone(old.Fleets[:cap(old.Fleets)]),
 		}
 	}
 	spareBefore := spare()
 	now, _ := Fold(old, Combine(r, 1, provider, []Seen{
-		saw(0, 1, "ddd", item(2, challenges.Wrong, 80, 100), in(challenges.FP64, item(3, challenges.Pass, 95, 100))), saw(2, 1, "ddd", report.Item{Kind: "else", Outcome: challenges.Late}),
+		saw(0, 1, "ddd", item(2, challenges.Wrong, 80, 100), in(challenges.FP64, together(2, 95, 200, item(3, challenges.Pass, 95, 100))),
+			remembered(4, challenges.Pass, 5e6, 2<<20)), saw(2, 1, "ddd", report.Item{Kind: "else", Outcome: challenges.Late}),
 	}), &r.Params)
 	for i := range now.Kinds {
 		now.Kinds[i].Outcomes[1] += 1000
@@ -81,6 +84,12 @@ func TestFoldLeavesTheOldStandingAlone(t *testing.T) {
 	}
 	for i := range now.Rates {
 		now.Rates[i].Best += 1000
+	}
+	for i := range now.Memory {
+		now.Memory[i].Ops += 1000
+	}
+	for i := range now.Fleets {
+		now.Fleets[i].Ops += 1000
 	}
 	for i := range now.Proofs {
 		now.Proofs[i][5] ^= 1
@@ -128,7 +137,18 @@ func TestStandingCheck(t *testing.T) {
 	if s.Check() == nil {
 		t.Error("too many rates pass")
 	}
-	s = Standing{Kinds: make([]KindCount, len(challenges.Kinds())), Rates: make([]Rate, len(challenges.Flavours()))}
+	s = Standing{Memory: make([]Figure, MaxFigures+1)}
+	if s.Check() == nil {
+		t.Error("too many figures of memory pass")
+	}
+	s = Standing{Fleets: make([]Figure, MaxFigures+1)}
+	if s.Check() == nil {
+		t.Error("too many figures of fleets pass")
+	}
+	s = Standing{
+		Kinds: make([]KindCount, len(challenges.Kinds())), Rates: make([]Rate, len(challenges.Flavours())),
+		Figures: make([]Figure, MaxFigures), Memory: make([]Figure, MaxFigures), Fleets: make([]Figure, MaxFigures), Proofs: make([]challenges.Hash, MaxProofs),
+	}
 	if err := s.Check(); err != nil {
 		t.Error(err)
 	}

@@ -27,13 +27,13 @@ func Flags(s *Standing, p *committee.Params) []string {
 	if len(s.Proofs) > 0 {
 		flags = append(flags, FlagWorkIncorrect)
 	}
-	if belowClaim(s, p) {
+	if low, _ := belowClaim(s, p); low != nil {
 		flags = append(flags, FlagBelowClaim)
 	}
-	if below(s.Memory, int(p.BelowFigures+1)/2, p, p.MemoryPercent) {
+	if below(s.Memory, half(p.BelowFigures), p, p.MemoryPercent) {
 		flags = append(flags, FlagBelowMemory)
 	}
-	if below(s.Fleets, int(p.BelowFigures+1)/2, p, p.FleetPercent) {
+	if below(s.Fleets, half(p.BelowFigures), p, p.FleetPercent) {
 		flags = append(flags, FlagOversold)
 	}
 	return flags
@@ -41,18 +41,22 @@ func Flags(s *Standing, p *committee.Params) []string {
 
 // belowClaim is the provisional rule: enough figures, of enough checkers, with a
 // median under the given percentage of the claim that each was measured against,
-// over all flavours or in one of them.
-func belowClaim(s *Standing, p *committee.Params) bool {
+// over all flavours or in one of them. It says which figures those are; nil: none.
+func belowClaim(s *Standing, p *committee.Params) (low []Figure, of string) {
 	if below(s.Figures, int(p.BelowFigures), p, p.BelowPercent) {
-		return true
+		return s.Figures, ""
 	}
 	for _, f := range challenges.Flavours() {
-		if below(slices.DeleteFunc(slices.Clone(s.Figures), func(x Figure) bool { return x.Flavour != f }), int(p.BelowFigures), p, p.BelowPercent) {
-			return true
+		own := slices.DeleteFunc(slices.Clone(s.Figures), func(x Figure) bool { return x.Flavour != f })
+		if below(own, int(p.BelowFigures), p, p.BelowPercent) {
+			return own, f.String()
 		}
 	}
-	return false
+	return nil, ""
 }
+
+// half is rounded up.
+func half(n uint16) int { return (int(n) + 1) / 2 }
 
 // below reports so many figures or more, of enough checkers, with a median under a
 // percentage of the claim.

@@ -42,12 +42,43 @@ func TestFlags(t *testing.T) {
 		{"three low of seven", Standing{Figures: figures(1000, 2, 1, 1, 1, 930, 999, 999, 999)}, []string{}},
 		{"four low of seven", Standing{Figures: figures(1000, 2, 1, 1, 1, 910, 999, 999, 999)}, []string{FlagBelowClaim}},
 		{"the order of figures is nothing", Standing{Figures: figures(1000, 2, 999, 1, 930, 1, 999, 1, 999)}, []string{}},
+		// Of memory and of fleets half as many figures are enough.
+		{"two figures of no memory", Standing{Memory: figures(1000, 2, 0, 0)}, []string{}},
+		{"three of one checker", Standing{Memory: figures(1000, 1, 0, 0, 0)}, []string{}},
+		{"three of two", Standing{Memory: figures(1000, 2, 0, 0, 0)}, []string{FlagBelowMemory}},
+		{"three of two, one without a claim", Standing{Memory: append(figures(1000, 2, 0, 0), ten...)}, []string{}},
+		{"memory at 70 %", Standing{Memory: figures(1000, 2, 700, 700, 700)}, []string{}},
+		{"memory under 70 %", Standing{Memory: figures(1000, 2, 699, 699, 699)}, []string{FlagBelowMemory}},
+		{"memory, one of three low", Standing{Memory: figures(1000, 2, 0, 800, 800)}, []string{}},
+		{"memory, two of three low", Standing{Memory: figures(1000, 2, 0, 800, 0)}, []string{FlagBelowMemory}},
+		{"two runs of fleets", Standing{Fleets: figures(1000, 2, 1, 1)}, []string{}},
+		{"three of one checker's", Standing{Fleets: figures(1000, 1, 1, 1, 1)}, []string{}},
+		{"three of two checkers'", Standing{Fleets: figures(1000, 2, 1, 1, 1)}, []string{FlagOversold}},
+		{"fleets at 85 %", Standing{Fleets: figures(1000, 2, 850, 850, 850)}, []string{}},
+		{"fleets under 85 %", Standing{Fleets: figures(1000, 2, 849, 849, 849)}, []string{FlagOversold}},
+		// What one list shows is not held against another's rule.
+		{"low memory is no low figure", Standing{Memory: figures(1000, 2, 900, 900, 900, 900, 900, 900)}, []string{}},
+		{"high figures do not hide low memory", Standing{Figures: figures(1000, 2, 999, 999, 999, 999, 999, 999), Memory: figures(1000, 2, 1, 1, 1)}, []string{FlagBelowMemory}},
+		{"all four", Standing{
+			Proofs: []challenges.Hash{{1}}, Figures: figures(1000, 2, 1, 1, 1, 1, 1, 1), Memory: figures(1000, 2, 1, 1, 1), Fleets: figures(1000, 2, 1, 1, 1),
+		}, []string{FlagWorkIncorrect, FlagBelowClaim, FlagBelowMemory, FlagOversold}},
 		{"both", Standing{Proofs: []challenges.Hash{{1}}, Figures: figures(1000, 2, 1, 1, 1, 1, 1, 1)}, []string{FlagWorkIncorrect, FlagBelowClaim}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Flags(&tt.s, &p); !slices.Equal(got, tt.want) {
 				t.Errorf("flags %v, want %v", got, tt.want)
+			}
+			// Each flag has its one sentence.
+			var codes []string
+			for _, r := range Why(&tt.s, &p) {
+				codes = append(codes, r.Code)
+				if r.Detail == "" {
+					t.Errorf("flag %s without a sentence", r.Code)
+				}
+			}
+			if !slices.Equal(codes, tt.want) {
+				t.Errorf("reasons for %v, want %v", codes, tt.want)
 			}
 		})
 	}
@@ -113,6 +144,20 @@ func TestScore(t *testing.T) {
 			Checkers: reached, Rates: rates(50, 100, 100, 100),
 			Kinds: append(gpu(counts{challenges.Pass: 5}), KindCount{Kind: challenges.FMA, Outcomes: [8]uint64{challenges.Pass: 3, challenges.Late: 2}}),
 		}, 0.4},
+		{"memory counts as any kind", Standing{
+			Checkers: reached, Rates: rates(100, 100),
+			Kinds: append(gpu(counts{challenges.Pass: 5}), KindCount{Kind: challenges.Memory, Outcomes: [8]uint64{challenges.Pass: 3, challenges.Late: 2}}),
+		}, 0.8},
+		// What a provider is ranked by is its rate: memory alone shows none.
+		{"memory alone", Standing{Checkers: reached, Kinds: []KindCount{{Kind: challenges.Memory, Outcomes: [8]uint64{challenges.Pass: 9}}}, Memory: figures(100, 2, 90, 90)}, 0},
+		// What lacks of it lowers the rank: up to what raises a flag nothing lacks.
+		{"half of the memory that is enough", Standing{Checkers: reached, Rates: rates(100, 100), Kinds: gpu(counts{challenges.Pass: 9}), Memory: figures(100, 2, 35, 35)}, 0.5},
+		{"a fifth of the work at one time that is enough", Standing{Checkers: reached, Rates: rates(100, 100), Kinds: gpu(counts{challenges.Pass: 9}), Fleets: figures(100, 2, 17, 17)}, 0.2},
+		{"both lack, and a share of the claim", Standing{Checkers: reached, Rates: rates(80, 100), Kinds: gpu(counts{challenges.Pass: 9}), Memory: figures(100, 2, 35, 35), Fleets: figures(100, 2, 17, 17)}, 0.08},
+		{"enough of both", Standing{Checkers: reached, Rates: rates(100, 100), Kinds: gpu(counts{challenges.Pass: 9}), Memory: figures(100, 2, 70, 70), Fleets: figures(100, 2, 85, 85)}, 1},
+		{"more of both than was claimed", Standing{Checkers: reached, Rates: rates(80, 100), Kinds: gpu(counts{challenges.Pass: 9}), Memory: figures(100, 2, 170, 170), Fleets: figures(100, 2, 185, 185)}, 0.8},
+		{"neither held against a claim", Standing{Checkers: reached, Rates: rates(100, 100), Kinds: gpu(counts{challenges.Pass: 9}), Memory: figures(0, 2, 35, 35), Fleets: figures(0, 2, 17, 17)}, 1},
+		{"no memory, no rank", Standing{Checkers: reached, Rates: rates(100, 100), Kinds: gpu(counts{challenges.Pass: 9}), Memory: figures(100, 2, 0, 0)}, 0},
 		{"unknown", Standing{Rates: rates(100, 100), Checkers: reached, Kinds: gpu(counts{challenges.Pass: 9, challenges.Unknown: 900})}, 1},
 	}
 	for _, tt := range tests {

@@ -54,11 +54,26 @@ func Sharing(ran []Ran, p *committee.Params) []Shared {
 	return out
 }
 
+// Watched is the pairs that wait for a verdict, those with most slots first: what
+// lasts long under test is mostly right, and is not to be disturbed.
+func Watched(shared []Shared) []committee.Pair {
+	shared = slices.Clone(shared)
+	slices.SortStableFunc(shared, func(a, b Shared) int { return b.Together + b.Apart - a.Together - a.Apart })
+	var out []committee.Pair
+	for _, s := range shared {
+		if !s.Confirmed && !s.Cleared {
+			out = append(out, committee.Pair{A: s.A, B: s.B})
+		}
+	}
+	return out
+}
+
 // sharing is what ran, as sets of slots.
 type sharing struct {
 	p       *committee.Params
 	slots   []uint64 // ascending
 	devices []sharer // ascending by target
+	tests   map[table]float64
 }
 
 // sharer is one device. Bit i of a set is the i-th slot.
@@ -71,7 +86,7 @@ type sharer struct {
 const par = 1e6 // a device at its usual rate, in millionths
 
 func newSharing(ran []Ran, p *committee.Params) *sharing {
-	w := &sharing{p: p}
+	w := &sharing{p: p, tests: make(map[table]float64)}
 	ran = unambiguous(ran)
 	for _, r := range ran {
 		w.slots = append(w.slots, r.Slot)
@@ -159,14 +174,14 @@ func relative(ran []Ran) []uint64 {
 	for k, r := range ran {
 		// Two devices of a site are no witness against each other.
 		if v := sites[site{r.Slot, r.Target.Provider}]; len(v) >= 3 && shares[k] > 0 {
-			shares[k] = ratio(shares[k], max(1, median(v)))
+			shares[k] = ratio(shares[k], min(par, max(1, slices.Max(v))))
 		}
 	}
 	return shares
 }
 
 // usual is a device's usual figure, of its sorted ones.
-func usual(figures []uint64) uint64 { return figures[len(figures)*3/4] }
+func usual(figures []uint64) uint64 { return figures[len(figures)*9/10] }
 
 // pair follows two devices through the slots: from the screen to the verdict, and
 // where that clears them, on to the next screen.
@@ -294,12 +309,16 @@ func (w *sharing) passes(t *table) (float64, bool) {
 		!w.telling(n, slow) || !w.telling(n, t.together) {
 		return 1, false
 	}
+	if p, ok := w.tests[*t]; ok {
+		return p, p < float64(w.p.SharingScreen)/1e6
+	}
 	choose := func(n, k int) *big.Int { return new(big.Int).Binomial(int64(n), int64(k)) }
 	ways := new(big.Int)
 	for k := t.slow; k <= min(slow, t.together); k++ {
 		ways.Add(ways, new(big.Int).Mul(choose(slow, k), choose(n-slow, t.together-k)))
 	}
 	p, _ := new(big.Rat).SetFrac(ways, choose(n, t.together)).Float64()
+	w.tests[*t] = p
 	return p, p < float64(w.p.SharingScreen)/1e6
 }
 
@@ -332,9 +351,13 @@ func (w *sharing) follow(out *Shared, a, b *sharer, from int) int {
 				out.ApartSlow++
 			}
 		}
-		if out.Together == half && out.Apart == half {
-			out.Confirmed = 12*out.TogetherSlow >= 10*half && 12*out.ApartSlow <= 2*half
-			out.Cleared = !out.Confirmed
+		missed := out.Together - out.TogetherSlow
+		switch {
+		case 12*missed > 2*half, 12*out.ApartSlow > 2*half:
+			out.Cleared = true // whatever comes
+			return s + 1
+		case out.Together == half && out.Apart == half:
+			out.Confirmed = true
 			return s + 1
 		}
 	}

@@ -41,7 +41,8 @@ func FuzzStanding(f *testing.F) {
 	f.Add(challenges.Marshal(&Standing{
 		Provider: provider, Next: 5, Kinds: gpu(map[challenges.Outcome]uint64{challenges.Pass: 3}),
 		Checkers: []CheckerRate{{Checker: testID(0), Up: 1, Total: 2}}, Figures: figures(100, 2, 90, 91),
-		Rates: []Rate{{Flavour: challenges.Int8, Best: 91, Claim: 100}, {Flavour: challenges.FP64, Claim: 40}}, Proofs: []challenges.Hash{{1}}, Slices: 50, Down: 1, Possible: 3, Episodes: 1, LastDown: 9,
+		Rates: []Rate{{Flavour: challenges.Int8, Best: 91, Claim: 100}, {Flavour: challenges.FP64, Claim: 40}}, Proofs: []challenges.Hash{{1}},
+		Memory: figures(2<<20, 2, 1<<20), Fleets: figures(400, 2, 100, 200), Slices: 50, Down: 1, Possible: 3, Episodes: 1, LastDown: 9,
 	}))
 	p := committee.Devnet()
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -52,10 +53,16 @@ func FuzzStanding(f *testing.F) {
 		if !bytes.Equal(challenges.Marshal(&s), data) {
 			t.Fatal("reads what it would not write")
 		}
-		if len(s.Figures) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Rates) > len(challenges.Flavours()) {
+		if max(len(s.Figures), len(s.Memory), len(s.Fleets)) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Rates) > len(challenges.Flavours()) {
 			t.Fatalf("read %d figures, %d proofs, %d rates", len(s.Figures), len(s.Proofs), len(s.Rates))
 		}
-		_ = Flags(&s, &p)
 		_ = Score(&s, &p)
+		if flags, why := Flags(&s, &p), Why(&s, &p); len(flags) != len(why) {
+			t.Fatalf("flags %v, reasons %v", flags, why)
+		}
+		if bytes, _ := Proven(&s); (bytes == nil) != (len(s.Memory) == 0) {
+			t.Fatalf("proven %v of %d figures", bytes, len(s.Memory))
+		}
+		_ = Share(s.Fleets)
 	})
 }

@@ -22,7 +22,11 @@ func Why(s *Standing, p *committee.Params) []evidence.Reason {
 		case FlagWorkIncorrect:
 			detail = fmt.Sprintf("%d transcripts prove a wrong value", len(s.Proofs))
 		case FlagBelowClaim:
-			detail = "it computed " + shares(s.Figures) + " of its claims"
+			low, of := belowClaim(s, p)
+			detail = "it computed " + shares(low) + " of its claims"
+			if of != "" {
+				detail += " of " + of
+			}
 		case FlagBelowMemory:
 			detail = "its proofs of memory showed " + shares(s.Memory) + " of the memory that it claims"
 		case FlagOversold:
@@ -35,15 +39,18 @@ func Why(s *Standing, p *committee.Params) []evidence.Reason {
 
 // shares says of figures what share of the claims they are.
 func shares(figures []Figure) string {
-	checkers := make(map[challenges.NodeID]bool)
+	n, checkers := 0, make(map[challenges.NodeID]bool)
 	for _, f := range figures {
-		checkers[f.Checker] = true
+		if f.Claim > 0 { // as in Share, and in the rule
+			n++
+			checkers[f.Checker] = true
+		}
 	}
 	median := 0.0
 	if m := Share(figures); m != nil {
 		median = *m
 	}
-	return fmt.Sprintf("%.0f %% (median of %d figures of %d checkers)", 100*median, len(figures), len(checkers))
+	return fmt.Sprintf("%.0f %% (median of %d figures of %d checkers)", 100*median, n, len(checkers))
 }
 
 // Share is the median share of what was claimed; nil without a figure.

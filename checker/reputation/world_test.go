@@ -55,6 +55,20 @@ func in(f challenges.Flavour, it report.Item) report.Item {
 	return it
 }
 
+// remembered is an item of memory: bytes claimed, and items of the dataset read a
+// second.
+func remembered(n int, o challenges.Outcome, reads, claim uint64) report.Item {
+	it := item(n, o, reads, claim)
+	it.Kind, it.Profile = challenges.Memory, 501
+	return it
+}
+
+// together is the item as one of a run of several devices.
+func together(run byte, sum, claim uint64, it report.Item) report.Item {
+	it.Fleet = report.FleetPart{Run: challenges.Hash{run}, Devices: 2, Group: 2, Sum: sum, Claim: claim}
+	return it
+}
+
 func refusal(n int, reason string) report.Item {
 	it := item(n, challenges.Refused, 0, 100)
 	it.Reason = reason
@@ -77,6 +91,12 @@ func drawSeen(t *rapid.T, checkers int, epoch uint64) []Seen {
 				it.Reason = rapid.SampledFrom([]string{challenges.ReasonBusy, challenges.ReasonTenant}).Draw(t, "reason")
 			}
 			it = in(rapid.SampledFrom(challenges.Flavours()).Draw(t, "flavour"), it)
+			if rapid.IntRange(0, 3).Draw(t, "memory") == 0 {
+				it = remembered(n, it.Outcome, rapid.Uint64Range(0, 8e6).Draw(t, "reads"), rapid.Uint64Range(0, 4<<20).Draw(t, "bytes"))
+			}
+			if rapid.Bool().Draw(t, "together") {
+				it = together(rapid.ByteRange(1, 2).Draw(t, "run"), rapid.Uint64Range(0, 400).Draw(t, "sum"), rapid.Uint64Range(0, 400).Draw(t, "claimed"), it)
+			}
 			s.Observation.Items = append(s.Observation.Items, it)
 		}
 		out = append(out, s)
