@@ -89,7 +89,7 @@ func (w *work) result(err error) string {
 func (w *work) stuck() bool {
 	next := int(w.computed.Load())
 	return time.Since(w.start) > w.request.Challenge.Deadline*9/10 && next < w.rounds &&
-		w.feeds(next) < int(w.opened.Load())
+		w.feeds(next) < int(w.opened.Load()) && !w.awaits.Load()
 }
 
 // work is one challenge in progress.
@@ -108,6 +108,7 @@ type work struct {
 	begin            func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error)
 	fits             func(d gpu.Device) bool
 	computed, opened atomic.Int64 // rounds
+	awaits           atomic.Bool  // the checker's nonce
 }
 
 // read reads the request's parameters: what its kind asks of a device.

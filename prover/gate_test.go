@@ -77,3 +77,58 @@ func TestGate(t *testing.T) {
 		t.Error("busy after every release")
 	}
 }
+
+// A checker with several turns an epoch has them all, one at a time, and the
+// refusal that follows names every one of them.
+func TestGateOfSeveralTurns(t *testing.T) {
+	request := func(id byte, epoch uint64) Request {
+		return Request{ID: challenges.Hash{id}, Checker: challenges.NodeID{1}, Challenge: challenges.Challenge{Device: "a", Epoch: epoch}}
+	}
+	const turns = 6
+	g := NewGate(turns)
+	var ids []challenges.Hash
+	quota := func(r Request) {
+		t.Helper()
+		_, refusal := g.Admit(r)
+		if refusal == nil || refusal.Reason != challenges.ReasonQuota || !slices.Equal(refusal.IDs, ids) {
+			t.Fatalf("refused with %+v, want a quota that names %v", refusal, ids)
+		}
+		var f challenges.RefusalFrame
+		if err := challenges.Unmarshal(challenges.NewRefusal(refusal.Reason, refusal.Until, refusal.IDs...), &f); err != nil {
+			t.Error(err)
+		}
+		// What a caller does with the list is its own business.
+		refusal.IDs[0] = challenges.Hash{99}
+	}
+	for i := range byte(turns) {
+		// The last is late, of the epoch before: it counts all the same.
+		r := request(i+1, 5-uint64(i)/(turns-1))
+		release, refusal := g.Admit(r)
+		if refusal != nil {
+			t.Fatalf("turn %d refused with %+v", i+1, refusal)
+		}
+		if _, refusal := g.Admit(request(50, 5)); refusal == nil || !slices.Equal(refusal.IDs, []challenges.Hash{r.ID}) {
+			t.Errorf("turn %d: two at a time, %+v", i+1, refusal)
+		}
+		release()
+		ids = append(ids, r.ID)
+	}
+	quota(request(20, 5))
+	quota(request(20, 4))
+	quota(request(1, 5))
+	release, refusal := g.Admit(request(21, 6))
+	if refusal != nil {
+		t.Fatalf("the next epoch: %+v", refusal)
+	}
+	release()
+	ids = []challenges.Hash{{21}}
+	for i := range byte(turns - 1) {
+		release, refusal := g.Admit(request(30+i, 6))
+		if refusal != nil {
+			t.Fatalf("turn %d of the next epoch: %+v", i+2, refusal)
+		}
+		release()
+		ids = append(ids, challenges.Hash{30 + i})
+	}
+	quota(request(22, 6))
+}

@@ -44,6 +44,7 @@ func (w *work) walk(ctx context.Context, filled gpu.Memory) (gpu.Run, error) {
 	if err := w.control.Send(ctx, w.sign.Sign(challenges.NewFilled(time.Since(w.start)))); err != nil {
 		return nil, fmt.Errorf("send filled: %w", err)
 	}
+	w.awaits.Store(true)
 	frame, err := w.control.Recv(ctx)
 	if errors.Is(err, io.EOF) {
 		return nil, errGone
@@ -51,6 +52,7 @@ func (w *work) walk(ctx context.Context, filled gpu.Memory) (gpu.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read nonce: %w", err)
 	}
+	w.awaits.Store(false)
 	var f challenges.NonceFrame
 	if err := challenges.Unmarshal(frame, &f); err != nil {
 		return nil, err

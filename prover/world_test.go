@@ -63,12 +63,18 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	return w
 }
 
-func simDevice(t *testing.T, p gpu.Product) gpu.Device {
+func simSpec(t *testing.T) models.Spec {
 	t.Helper()
 	spec, err := models.Lookup("sim-100")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return spec
+}
+
+func simDevice(t *testing.T, p gpu.Product) gpu.Device {
+	t.Helper()
+	spec := simSpec(t)
 	d, err := gpu.NewSim(gpu.SimConfig{ID: "gpu0", Claims: spec, Runs: spec, Product: p})
 	if err != nil {
 		t.Fatal(err)

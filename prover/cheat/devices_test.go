@@ -102,9 +102,9 @@ func TestHold(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			job := testJob(t, tt.profile, tt.window)
-			const round, pace = time.Second, time.Millisecond
-			card := NewCard(round)
-			run := start(t, Hold{card.Named(engine(nothing{})), pace}, job)
+			const pace = time.Millisecond
+			// A round takes a second.
+			run := start(t, Hold{poolDevice(t, PoolConfig{Cards: 1, Runs: rate(job.Profile.Shape.Ops())}), pace}, job)
 			var bursts []int
 			for r := range job.Profile.Rounds {
 				before := time.Now()
@@ -130,11 +130,6 @@ func TestHold(t *testing.T) {
 		})
 	}
 }
-
-// nothing is a product of nothing, for tests of time.
-type nothing struct{}
-
-func (nothing) Compute(context.Context, challenges.Hash, challenges.Shape, []byte) error { return nil }
 
 // A pipeline's roots follow the key chain and come at the pace of several cards.
 // Its openings are the truth under a false root, or an invention under its own.
@@ -198,35 +193,4 @@ func TestPipelineStopsWithItsContext(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-}
-
-// A card's names take turns: n of them take n times as long.
-func TestCardUnderNames(t *testing.T) {
-	for names := range 4 {
-		synctest.Test(t, func(t *testing.T) {
-			card := NewCard(time.Second)
-			begun := time.Now()
-			done := make(chan error, names)
-			for range names {
-				run := start(t, card.Named(engine(nothing{})), testJob(t, 2, 1))
-				go func() {
-					for range 2 {
-						if _, err := run.Next(t.Context()); err != nil {
-							done <- err
-							return
-						}
-					}
-					done <- nil
-				}()
-			}
-			for range names {
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
-			}
-			if took, want := time.Since(begun), time.Duration(2*names)*time.Second; took != want {
-				t.Errorf("%d names: 2 rounds each in %v, want %v", names, took, want)
-			}
-		})
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/gpu"
 )
 
@@ -73,4 +74,44 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// Skewed is a device that begins late: its runs and fills, and its walks.
+type Skewed struct {
+	gpu.Device
+	By    time.Duration // after the challenge
+	Walks time.Duration // after the nonce
+}
+
+// Start begins a job late.
+func (s Skewed) Start(ctx context.Context, job gpu.Job) (gpu.Run, error) {
+	if err := sleep(ctx, s.By); err != nil {
+		return nil, err
+	}
+	return s.Device.Start(ctx, job)
+}
+
+// Fill begins to fill late.
+func (s Skewed) Fill(ctx context.Context, job gpu.MemoryJob) (gpu.Memory, error) {
+	if err := sleep(ctx, s.By); err != nil {
+		return nil, err
+	}
+	m, err := s.Device.Fill(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	return skewedMemory{m, s.Walks}, nil
+}
+
+type skewedMemory struct {
+	gpu.Memory
+	by time.Duration
+}
+
+// Walk begins the walks late.
+func (s skewedMemory) Walk(ctx context.Context, nonce challenges.Hash) (gpu.Run, error) {
+	if err := sleep(ctx, s.by); err != nil {
+		return nil, err
+	}
+	return s.Memory.Walk(ctx, nonce)
 }
