@@ -39,7 +39,7 @@ var layers = map[string]string{
 
 	"gpu": device, "gpu/kernels": "", "gpu/kernels/ptx": "",
 	"gpu/cuda": device + " gpu gpu/kernels", "gpu/nvml": device + " gpu", "gpu/worker": device + " gpu",
-	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu challenges challenges/fma challenges/memory challenges/simd",
+	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu gpu/models challenges challenges/fma challenges/memory challenges/simd",
 	"p2p": "challenges", "store": pure + " store/disk", "store/disk": "", "store/spool": "", "checker": pure, "checker/client": pure,
 	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
 

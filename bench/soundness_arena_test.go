@@ -22,7 +22,8 @@ type arena struct {
 	t        *testing.T
 	registry committee.Registry
 	handlers map[string]handler
-	delay    time.Duration // one way
+	delay    time.Duration        // one way
+	late     func() time.Duration // of each frame, more; nil: nothing
 	id       challenges.NodeID
 	played   atomic.Uint32 // makes each challenge another
 }
@@ -108,12 +109,13 @@ func (a *arena) play(b bout) *challenges.Session {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.drive(s, challenges.Marshal(&env))
+	a.drive(s, challenges.Marshal(&env), nil)
 	return s
 }
 
-// drive runs a session as a checker does.
-func (a *arena) drive(s *challenges.Session, wire []byte) {
+// drive runs a session as a checker does. Before the nonce of a proof of memory
+// leaves it calls filled, if there is one.
+func (a *arena) drive(s *challenges.Session, wire []byte, filled func()) {
 	ctx, cancel := context.WithTimeout(a.t.Context(), s.Challenge().Deadline)
 	type arrival struct {
 		stream uint8
@@ -124,7 +126,7 @@ func (a *arena) drive(s *challenges.Session, wire []byte) {
 	arrivals := make(chan arrival)
 	var conns []*duct
 	for i, proto := range []string{challenges.ProtoControl, challenges.ProtoBulk} {
-		near, far := newDuct(a.delay)
+		near, far := newDuct(a.delay, a.late)
 		conns = append(conns, near)
 		both.Go(func() {
 			_ = a.handlers[proto](a.t.Context(), challenges.IDOf(simKey(0)), far)
@@ -148,6 +150,9 @@ func (a *arena) drive(s *challenges.Session, wire []byte) {
 	_ = conns[0].Send(ctx, wire)
 	say := func(out []challenges.Out) {
 		for _, o := range out {
+			if filled != nil && challenges.StartsWalks(o.Frame) {
+				filled()
+			}
 			s.Step(challenges.Event{At: time.Since(start), Stream: o.Stream, Out: true, Frame: o.Frame})
 			_ = conns[o.Stream].Send(ctx, o.Frame)
 		}
@@ -185,6 +190,7 @@ type duct struct {
 	in, out      chan parcel
 	mine, theirs *hangup
 	delay        time.Duration
+	late         func() time.Duration
 }
 
 type parcel struct {
@@ -197,13 +203,17 @@ type hangup struct {
 	done chan struct{}
 }
 
-func newDuct(delay time.Duration) (near, far *duct) {
+func newDuct(delay time.Duration, late func() time.Duration) (near, far *duct) {
 	a, b := make(chan parcel, 1024), make(chan parcel, 1024) // more than any challenge has on the way
 	x, y := &hangup{done: make(chan struct{})}, &hangup{done: make(chan struct{})}
-	return &duct{a, b, x, y, delay}, &duct{b, a, y, x, delay}
+	return &duct{a, b, x, y, delay, late}, &duct{b, a, y, x, delay, late}
 }
 
 func (d *duct) Send(ctx context.Context, frame []byte) error {
+	due := time.Now().Add(d.delay)
+	if d.late != nil {
+		due = due.Add(d.late())
+	}
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -211,7 +221,7 @@ func (d *duct) Send(ctx context.Context, frame []byte) error {
 		return challenges.ErrReset
 	case <-d.theirs.done:
 		return challenges.ErrReset
-	case d.out <- parcel{time.Now().Add(d.delay), frame}:
+	case d.out <- parcel{due, frame}:
 		return nil
 	}
 }

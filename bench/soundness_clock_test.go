@@ -193,13 +193,7 @@ func TestOneCardUnderTwoNames(t *testing.T) {
 	}
 	for _, together := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			card := cheat.NewCard(time.Duration(row.Shape.Ops() * 1e9 / rate))
-			var devices []gpu.Device
-			for _, name := range []string{"gpu0", "gpu1"} {
-				info := gpu.Info{ID: name, Model: "sim-100", Memory: 1 << 30, Int8Ops: 95e6, Simulated: true}
-				devices = append(devices, card.Named(gpu.NewCPU(gpu.CPUConfig{Info: info})))
-			}
-			a := newArena(t, time.Millisecond, nil, devices...)
+			a := newArena(t, time.Millisecond, nil, cardDevices(t, 1, 2)...)
 			verdicts := make(chan challenges.Verdict, 2)
 			for _, name := range []string{"gpu0", "gpu1"} {
 				go func() { verdicts <- a.play(bout{profile: 1, device: name}).Verdict() }()

@@ -216,18 +216,14 @@ func TestCowardsRank(t *testing.T) {
 // slot, and neither has the rate that it claims.
 func TestTwoNamesOnTheNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1, 1, 2*time.Millisecond)
-		card := cheat.NewCard(52428800 * time.Nanosecond) // a round of row 1 at 1e8 ops/s
-		var devices []gpu.Device
-		for _, name := range []string{"gpu0", "gpu1"} {
-			info := gpu.Info{ID: name, Model: "sim-100", Memory: 1 << 30, Int8Ops: 95e6, Simulated: true}
-			devices = append(devices, card.Named(gpu.NewCPU(gpu.CPUConfig{Info: info})))
-		}
-		w.agentOf(0, nil, devices...)
+		params := committee.Devnet()
+		params.Slots = 0 // a global slot may ask for one of the two alone
+		w := newWorldOf(t, params, 1, 1, 2*time.Millisecond)
+		w.agentOf(0, nil, cardDevices(t, 1, 2)...)
 		w.run(2, nil)
 		found := w.computes()
-		if len(found) != 4 {
-			t.Fatalf("%d challenges, want 2 of each name", len(found))
+		if len(found) < 4 {
+			t.Fatalf("%d challenges, want 2 of each name at least", len(found))
 		}
 		requireAll(t, found, challenges.Late, false, challenges.ClauseLate)
 	})

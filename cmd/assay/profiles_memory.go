@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/assaynet/assay/challenges/memory"
 )
@@ -39,8 +40,10 @@ func (o *profileOptions) memoryRows() ([]memoryRow, error) {
 	switch {
 	case o.flavour != "" || o.purpose != "" || o.ops != 0 || o.budget != 0:
 		return nil, errors.New("--memory goes with --bytes and --rtt alone")
-	case o.bytes != 0 && !(o.bytes >= 1<<17 && o.bytes <= 1<<42):
-		return nil, fmt.Errorf("--bytes %g: want 131072 to 4.4e12", o.bytes)
+	case o.bytes != 0 && !(o.bytes >= 150e3 && o.bytes <= 4.8e12):
+		return nil, fmt.Errorf("--bytes %g: want 150e3 to 4.8e12", o.bytes)
+	case o.rtt < 0 || o.rtt > 10*time.Second:
+		return nil, fmt.Errorf("--rtt %v: want 0s to 10s", o.rtt)
 	case o.rtt != 0 && o.bytes == 0:
 		return nil, errors.New("--rtt needs --bytes")
 	}

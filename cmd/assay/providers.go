@@ -118,8 +118,12 @@ func describe(out io.Writer, p client.Provider) error {
 		row(t.Flavour.String(), "%s shown, %s claimed", opsOf(t.Ops), opsOf(&t.ClaimOps))
 	}
 	if m := p.Memory; m.Figures > 0 {
-		row("memory", "%s shown, %s claimed (of a device, median of %d), %s/s read at random", bytesOf(m.Bytes), bytesOf(&m.ClaimBytes),
-			m.Figures, bytesOf(m.ReadBytes))
+		reads := "-"
+		if m.ReadBytes != nil {
+			reads = unit(*m.ReadBytes, "B/s")
+		}
+		row("memory", "%s shown, %s claimed (of a device, median of %d), %s read at random", bytesOf(m.Bytes), bytesOf(&m.ClaimBytes),
+			m.Figures, reads)
 	}
 	if t := p.Together; t.Figures > 0 {
 		row("together", "%s of the claims of all devices at one time (median of %d)", share(t.Share), t.Figures)

@@ -110,7 +110,7 @@ func expect(p []planted, docs []client.Provider) []Expectation {
 			shown := func(t client.Throughput) bool { return t.Ops != nil }
 			add(slices.ContainsFunc(d.Throughput, shown), "a throughput")
 			add(len(d.Flags) == 0, "no flag")
-			add(d.Memory.Bytes == nil || *d.Memory.Bytes > d.Memory.ClaimBytes*7/10, "no less than 70 %% of the claimed memory proven")
+			add(d.Memory.Bytes == nil || *d.Memory.Bytes >= d.Memory.ClaimBytes*7/10, "no less than 70 %% of the claimed memory proven")
 			above := true
 			for k, other := range docs {
 				if p[k].Behaviour != Honest && other.Score >= d.Score {

@@ -16,6 +16,7 @@ func doc(edit func(d *client.Provider)) client.Provider {
 		Score: 0.9, ThroughputOps: new(uint64(100e6)), Flags: []string{},
 		Throughput:   []client.Throughput{{Flavour: challenges.Int8, Ops: new(uint64(100e6)), ClaimOps: 95e6}},
 		Availability: client.Availability{Confirmed: new(1.0), Reachability: new(1.0)},
+		Memory:       client.Memory{Bytes: new(uint64(1_900_000)), ClaimBytes: 2_000_000, Figures: 3, ReadBytes: new(uint64(350e6))},
 		Outcomes:     client.Outcomes{Pass: 13},
 		ByKind:       map[string]client.Outcomes{"matmul": {Pass: 3}, "probe": {Pass: 10}},
 	}
@@ -77,6 +78,33 @@ func TestExpect(t *testing.T) {
 		{"below", Coward, doc(func(d *client.Provider) { d.Score = 0.89 }), want{"score below every honest one": true}},
 		{"equal", Coward, doc(func(d *client.Provider) { d.Score = 0.9 }), want{"score below every honest one": false}},
 		{"above", Coward, doc(func(d *client.Provider) { d.Score = 1 }), want{"score below every honest one": false}},
+
+		{"found", SmallMem, doc(func(d *client.Provider) {
+			d.Score, d.Flags, d.Memory.Bytes = 0.3, []string{reputation.FlagBelowMemory}, new(uint64(999_999))
+		}), want{"flag below-memory": true, "under half of the claimed memory proven": true, "no hard mark": true}},
+		{"half proven", SmallMem, doc(func(d *client.Provider) {
+			d.Score, d.Flags, d.Memory.Bytes = 0.3, []string{reputation.FlagBelowMemory}, new(uint64(1_000_000))
+		}), want{"flag below-memory": true, "under half of the claimed memory proven": false, "no hard mark": true}},
+		{"nothing proven", SmallMem, doc(func(d *client.Provider) {
+			d.Score, d.Flags, d.Memory.Bytes = 0.3, []string{reputation.FlagBelowMemory}, new(uint64)
+		}), want{"flag below-memory": true, "under half of the claimed memory proven": true, "no hard mark": true}},
+		{"no figure", SmallMem, doc(func(d *client.Provider) {
+			d.Score, d.Memory = 0.3, client.Memory{}
+		}), want{"flag below-memory": false, "under half of the claimed memory proven": false, "no hard mark": true}},
+		{"another flag", SmallMem, doc(func(d *client.Provider) {
+			d.Score, d.Flags, d.Memory.Bytes = 0.3, []string{reputation.FlagBelowClaim}, new(uint64(800_000))
+		}), want{"flag below-memory": false, "under half of the claimed memory proven": true, "no hard mark": true}},
+		{"wrong", SmallMem, doc(func(d *client.Provider) {
+			d.Score, d.Flags, d.Memory.Bytes, d.Outcomes.Wrong = 0, []string{reputation.FlagBelowMemory}, new(uint64(800_000)), 1
+		}), want{"flag below-memory": true, "under half of the claimed memory proven": true, "no hard mark": false}},
+
+		{"found", Oversold, doc(func(d *client.Provider) {
+			d.Score, d.Flags = 0.8, []string{reputation.FlagOversold}
+		}), want{"flag oversold": true, "no hard mark": true}},
+		{"another flag", Oversold, doc(func(d *client.Provider) {
+			d.Score, d.Flags = 0.8, []string{reputation.FlagBelowMemory}
+		}), want{"flag oversold": false, "no hard mark": true}},
+		{"wrong", Oversold, doc(func(d *client.Provider) { d.Score, d.Outcomes.Wrong = 0, 1 }), want{"flag oversold": false, "no hard mark": false}},
 	} {
 		t.Run(c.behaviour+" "+c.name, func(t *testing.T) {
 			p := []planted{{Name: "provider-1", Behaviour: c.behaviour}, {Name: "provider-2", Behaviour: Honest}}
@@ -96,6 +124,9 @@ func TestExpect(t *testing.T) {
 		})
 	}
 }
+
+// memoryProven is what is expected of an honest provider's memory.
+const memoryProven = "no less than 70 % of the claimed memory proven"
 
 func TestExpectHonest(t *testing.T) {
 	for _, c := range []struct {
@@ -117,6 +148,12 @@ func TestExpectHonest(t *testing.T) {
 			d.ThroughputOps, d.Throughput[0].Flavour = nil, challenges.FP64
 		}), 0, ""},
 		{"flagged", doc(func(d *client.Provider) { d.Flags = []string{reputation.FlagBelowClaim} }), 0, "no flag"},
+		{"a shared device", doc(func(d *client.Provider) { d.Flags = []string{reputation.FlagSharedDevice} }), 0, "no flag"},
+		{"no memory asked yet", doc(func(d *client.Provider) { d.Memory = client.Memory{} }), 0, ""},
+		{"all of its memory", doc(func(d *client.Provider) { d.Memory.Bytes = new(uint64(2_000_000)) }), 0, ""},
+		{"70 % of its memory", doc(func(d *client.Provider) { d.Memory.Bytes = new(uint64(1_400_000)) }), 0, ""},
+		{"just less", doc(func(d *client.Provider) { d.Memory.Bytes = new(uint64(1_399_999)) }), 0, memoryProven},
+		{"none of its memory", doc(func(d *client.Provider) { d.Memory.Bytes = new(uint64) }), 0, memoryProven},
 		{"liar above", doc(nil), 0.95, "score above every planted cheater"},
 		{"liar equal", doc(nil), 0.9, "score above every planted cheater"},
 	} {
@@ -132,18 +169,67 @@ func TestExpectHonest(t *testing.T) {
 					t.Errorf("%q is %v", e.Expect, e.Met)
 				}
 			}
-			if !slices.Equal(names, []string{"at least 3 passes", "a throughput", "no flag", "score above every planted cheater"}) {
+			if !slices.Equal(names, []string{"at least 3 passes", "a throughput", "no flag", memoryProven, "score above every planted cheater"}) {
 				t.Errorf("expectations %v", names)
 			}
 		})
 	}
 	// Honest ones need not beat each other, and nobody at all is no failure.
 	two := []planted{{Name: "a", Behaviour: Honest}, {Name: "b", Behaviour: Honest}}
-	if r := (Report{Expectations: expect(two, []client.Provider{doc(nil), doc(nil)})}); !r.Met() || len(r.Expectations) != 8 {
+	if r := (Report{Expectations: expect(two, []client.Provider{doc(nil), doc(nil)})}); !r.Met() || len(r.Expectations) != 10 {
 		t.Errorf("two equal honest ones: %+v", r.Expectations)
 	}
 	if got := expect(nil, nil); got == nil || len(got) != 0 {
 		t.Errorf("no providers: %v, want an empty list", got)
+	}
+}
+
+// TestExpectSharer holds each of two pairs against its own partner, whatever stands
+// between them.
+func TestExpectSharer(t *testing.T) {
+	p := []planted{
+		{Name: "provider-1", Behaviour: Sharer}, {Name: "provider-2", Behaviour: Honest}, {Name: "provider-3", Behaviour: Sharer},
+		{Name: "provider-4", Behaviour: Sharer}, {Name: "provider-5", Behaviour: Liar}, {Name: "provider-6", Behaviour: Oversold},
+		{Name: "provider-7", Behaviour: Sharer},
+	}
+	for i := range p {
+		p[i].ID = challenges.NodeID{byte(i + 1)}
+	}
+	for i, want := range map[int]int{0: 2, 2: 0, 3: 6, 6: 3} {
+		if got := partner(p, i); got != want {
+			t.Errorf("partner of %s: %s, want %s", p[i].Name, p[got].Name, p[want].Name)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		shared []int // the providers that the first sharer's device was found to be shared with
+		wrong  uint64
+		want   []bool
+	}{
+		{"found", []int{2}, 0, []bool{true, true}},
+		{"found, with another", []int{1, 2}, 0, []bool{true, true}},
+		{"not found", nil, 0, []bool{false, true}},
+		{"with another", []int{3}, 0, []bool{false, true}},
+		{"with itself", []int{0}, 0, []bool{false, true}},
+		{"wrong", []int{2}, 1, []bool{true, false}},
+	} {
+		docs := make([]client.Provider, len(p))
+		for i := range docs {
+			docs[i] = doc(nil)
+		}
+		docs[0] = doc(func(d *client.Provider) {
+			d.Outcomes.Wrong = c.wrong
+			for _, k := range c.shared {
+				d.Flags = append(d.Flags, reputation.FlagSharedDevice)
+				d.Shared = append(d.Shared, client.SharedDevice{Device: "gpu0", Other: p[k].ID, OtherDevice: "gpu0"})
+			}
+		})
+		got := expect(p, docs)[:2]
+		for k, expect := range []string{"flag shared-device, with provider-3", "no hard mark"} {
+			if want := (Expectation{"provider-1", expect, c.want[k]}); got[k] != want {
+				t.Errorf("%s: %+v, want %+v", c.name, got[k], want)
+			}
+		}
 	}
 }
 

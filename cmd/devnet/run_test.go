@@ -14,6 +14,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/cmd/node"
 )
@@ -62,21 +63,21 @@ func at(t *testing.T, doc json.RawMessage, path ...string) json.RawMessage {
 
 func TestRun(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs a network for 13.5 s")
+		t.Skip("runs a network for 18.5 s")
 	}
 	dir := t.TempDir()
 	var out bytes.Buffer
 	r, err := Run(t.Context(), Config{
-		Checkers: []string{Honest, Honest}, Providers: []string{Honest, Liar}, Seed: 7, For: 12 * time.Second,
+		Checkers: []string{Honest, Honest}, Providers: []string{Honest, Liar}, Seed: 7, For: 17 * time.Second,
 		Dir: dir, Listen: "127.0.0.1:0", JSON: true, Out: &out,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Met() || len(r.Expectations) != 6 {
+	if !r.Met() || len(r.Expectations) != 7 {
 		t.Errorf("expectations %+v", r.Expectations)
 	}
-	if r.DurationS < 12 || r.DurationS > 25 || r.Epochs != 3 {
+	if r.DurationS < 17 || r.DurationS > 30 || r.Epochs != 4 {
 		t.Errorf("%v s, %d epochs", r.DurationS, r.Epochs)
 	}
 	checkContract(t, out.Bytes())
@@ -86,14 +87,21 @@ func TestRun(t *testing.T) {
 	}
 	honest := again.Providers[0]
 	for i, f := range challenges.Flavours() {
-		// Three epochs, a flavour each. A machine that is busy elsewhere may leave the
-		// last one, which is short, without a figure.
+		// Four epochs, a flavour or the memory each. A machine that is busy elsewhere may
+		// leave the last one, which is short, without a figure.
 		if len(honest.Throughput) != 3 || honest.Throughput[i].Flavour != f || honest.Throughput[i].ClaimOps == 0 {
 			t.Errorf("throughput of the honest one %+v, want that of %v", honest.Throughput, f)
 		}
 	}
+	if m := honest.Memory; m.ClaimBytes != 2<<20 || m.Figures == 0 || m.Bytes == nil || *m.Bytes > m.ClaimBytes {
+		t.Errorf("memory of the honest one %+v", m)
+	}
+	if honest.ByKind["memory"].Pass == 0 || len(honest.Shared)+len(honest.Reasons) > 0 || honest.Together.Figures > 0 {
+		t.Errorf("the honest one %+v", honest)
+	}
 	liar := again.Providers[1]
-	if again.Network != "devnet-7" || liar.Behaviour != Liar || liar.Outcomes.Wrong == 0 || liar.Score != 0 || liar.ThroughputOps != nil {
+	if again.Network != "devnet-7" || liar.Behaviour != Liar || liar.Outcomes.Wrong == 0 || liar.Score != 0 || liar.ThroughputOps != nil ||
+		len(liar.Reasons) != 1 || liar.Reasons[0].Code != "work-incorrect" {
 		t.Errorf("network %q, liar %+v", again.Network, liar)
 	}
 	checkFolder(t, dir, r)
@@ -110,24 +118,54 @@ func checkContract(t *testing.T, doc []byte) {
 		{nil, []string{"network", "duration_s", "epochs", "checkers", "providers", "expectations"}},
 		{[]string{"checkers"}, []string{"name", "id", "api", "verdicts"}},
 		{[]string{"providers"}, []string{
-			"name", "id", "behaviour", "level", "score", "throughput_ops", "throughput", "availability", "outcomes", "by_kind", "flags",
+			"name", "id", "behaviour", "level", "score", "throughput_ops", "throughput", "memory", "together", "shared",
+			"availability", "outcomes", "by_kind", "flags", "reasons",
 		}},
 		{[]string{"providers", "throughput"}, []string{"flavour", "ops", "claim_ops"}},
+		{[]string{"providers", "memory"}, []string{"bytes", "claim_bytes", "figures", "read_bytes"}},
+		{[]string{"providers", "together"}, []string{"share", "figures"}},
 		{[]string{"providers", "availability"}, []string{"confirmed", "reachability", "lower95"}},
 		{[]string{"providers", "outcomes"}, outcomes},
-		{[]string{"providers", "by_kind"}, []string{"fma", "matmul", "probe"}},
+		{[]string{"providers", "by_kind"}, []string{"fma", "matmul", "memory", "probe"}},
 		{[]string{"providers", "by_kind", "fma"}, outcomes},
 		{[]string{"providers", "by_kind", "matmul"}, outcomes},
+		{[]string{"providers", "by_kind", "memory"}, outcomes},
 		{[]string{"expectations"}, []string{"provider", "expect", "met"}},
 	} {
 		if got := keys(t, at(t, doc, c.path...)); !slices.Equal(got, c.want) {
 			t.Errorf("fields of %v: %v, want %v", c.path, got, c.want)
 		}
 	}
+	// What is not known is null, and a list is never.
+	for _, list := range []string{"throughput", "shared", "flags", "reasons"} {
+		if strings.Contains(string(doc), `"`+list+`": null`) {
+			t.Errorf("%s is null", list)
+		}
+	}
 	d := json.NewDecoder(bytes.NewReader(doc))
 	var first json.RawMessage
 	if err := d.Decode(&first); err != nil || d.More() {
 		t.Errorf("not one document: %v", err)
+	}
+}
+
+// TestReportLists holds the fields of lists that an honest provider's are empty of.
+func TestReportLists(t *testing.T) {
+	var out bytes.Buffer
+	r := Report{Providers: []ProviderRow{{
+		Shared:  []client.SharedDevice{{Device: "gpu0", OtherDevice: "gpu1", Together: 8, TogetherSlow: 7, Apart: 9, ApartSlow: 1}},
+		Reasons: []evidence.Reason{{Code: "shared-device", Detail: "so"}},
+	}}}
+	if err := r.WriteJSON(&out); err != nil {
+		t.Fatal(err)
+	}
+	for list, want := range map[string][]string{
+		"shared":  {"device", "other", "other_device", "together", "together_slow", "apart", "apart_slow"},
+		"reasons": {"code", "detail"},
+	} {
+		if got := keys(t, at(t, out.Bytes(), "providers", list)); !slices.Equal(got, want) {
+			t.Errorf("fields of %s: %v, want %v", list, got, want)
+		}
 	}
 }
 

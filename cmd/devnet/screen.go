@@ -90,12 +90,16 @@ func (s *screen) finish(r *Report) {
 	}
 	s.paint(fmt.Sprintf("\n%.0f s, %d epochs sealed by %d checkers\n%s", r.DurationS, r.Epochs, len(r.Checkers), table(p, docs, s.live, 1<<20)))
 	s.line("")
+	reasons := 0
 	for _, row := range r.Providers {
 		for _, why := range row.Reasons {
 			s.line("%-12s %s: %s", row.Name, why.Code, why.Detail)
+			reasons++
 		}
 	}
-	s.line("")
+	if reasons > 0 {
+		s.line("")
+	}
 	for _, e := range r.Expectations {
 		mark := s.colour("32", "met   ")
 		if !e.Met {

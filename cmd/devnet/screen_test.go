@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/evidence"
 )
 
 // sample is a network of three: fine, flagged, and not seen yet.
@@ -17,9 +18,14 @@ func sample() ([]planted, []client.Provider) {
 	liar := doc(func(d *client.Provider) {
 		d.Score, d.ThroughputOps, d.Flags = 0, nil, []string{"work-incorrect", "below-claim"}
 		d.Availability.Reachability = new(0.75)
+		d.Memory.Bytes, d.Together = new(uint64), client.Together{Share: new(0.7625), Figures: 4}
+		d.Reasons = []evidence.Reason{
+			{Code: "work-incorrect", Detail: "12 transcripts prove a wrong value"}, {Code: "below-claim", Detail: "it computed 25 % of its claims"},
+		}
 		d.ByKind = map[string]client.Outcomes{
 			"fma":    {Wrong: 2, Late: 3, Refused: 4, Unknown: 1},
-			"matmul": {Pass: 1, Wrong: 10, Withheld: 4, Refused: 1, Unknown: 5},
+			"matmul": {Pass: 1, Wrong: 9, Withheld: 4, Refused: 1, Unknown: 4},
+			"memory": {Wrong: 1, Unknown: 1},
 			"probe":  {Pass: 6, Unreachable: 2, Unknown: 1},
 		}
 	})
@@ -27,10 +33,10 @@ func sample() ([]planted, []client.Provider) {
 	return p, []client.Provider{doc(nil), liar, unseen}
 }
 
-const plain = `PROVIDER     BEHAVIOUR  SCORE  PASS  WRONG  LATE  WITHHELD  REFUSED  FLAGS                       PROBES  REACHABLE  THROUGHPUT       LEVEL
-provider-1   honest     0.90   3     0      0     0         0                                    10/10   100.0 %    100.0 Mop/s sim  L0
-provider-10  liar       0.00   1     12     3     4         5        work-incorrect below-claim  6/8     75.0 %     -                L0
-provider-2   busy       0.00   0     0      0     0         0                                    0/0     -          -                L0
+const plain = `PROVIDER     BEHAVIOUR  SCORE  PASS  WRONG  LATE  WITHHELD  REFUSED  FLAGS                       PROBES  REACHABLE  THROUGHPUT       MEMORY  TOGETHER  LEVEL
+provider-1   honest     0.90   3     0      0     0         0                                    10/10   100.0 %    100.0 Mop/s sim  95.0 %  -         L0
+provider-10  liar       0.00   1     12     3     4         5        work-incorrect below-claim  6/8     75.0 %     -                0.0 %   76.2 %    L0
+provider-2   busy       0.00   0     0      0     0         0                                    0/0     -          -                -       -         L0
 `
 
 func TestTable(t *testing.T) {
@@ -60,7 +66,7 @@ var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 func TestTableColours(t *testing.T) {
 	p, docs := sample()
 	whole := strings.Split(plain, "\n")
-	for _, width := range []int{1 << 20, 139, 138, 120, 80, 40, 21, 5, 1} {
+	for _, width := range []int{1 << 20, 157, 156, 120, 80, 40, 21, 5, 1} {
 		got := strings.Split(table(p, docs, true, width), "\n")
 		if len(got) != len(whole) {
 			t.Fatalf("width %d: %d lines, want %d: the screen would be repainted at another place", width, len(got), len(whole))
@@ -123,12 +129,15 @@ func TestFinish(t *testing.T) {
 	}
 	for i, d := range docs {
 		r.Providers = append(r.Providers, ProviderRow{
-			p[i].Name, d.ID, p[i].Behaviour, d.Level, d.Score, d.ThroughputOps, d.Throughput, d.Availability, d.Outcomes, d.ByKind, d.Flags,
+			p[i].Name, d.ID, p[i].Behaviour, d.Level, d.Score, d.ThroughputOps, d.Throughput, d.Memory, d.Together, d.Shared, d.Availability, d.Outcomes, d.ByKind, d.Flags, d.Reasons,
 		})
 	}
 	var out bytes.Buffer
 	newScreen(Config{Out: &out}).finish(r)
 	want := "\n12 s, 3 epochs sealed by 2 checkers\n" + plain + `
+provider-10  work-incorrect: 12 transcripts prove a wrong value
+provider-10  below-claim: it computed 25 % of its claims
+
 met     provider-1   no flag
 MISSED  provider-10  outcomes wrong > 0
 
@@ -143,6 +152,13 @@ evidence: assay transcripts list --dir /data --outcome wrong
 	if got := live.String(); escapes.ReplaceAllString(got, "") != want || !strings.Contains(got, "\x1b[32mmet") || !strings.Contains(got, "\x1b[31mMISSED") {
 		t.Errorf("at a terminal: %q", got)
 	}
+	// Without a flag there is nothing between the table and what was expected.
+	out.Reset()
+	r.Providers = r.Providers[:1]
+	newScreen(Config{Out: &out}).finish(r)
+	if want := "L0\n\nmet     provider-1   no flag\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in\n%s", want, out.String())
+	}
 }
 
 func TestFigures(t *testing.T) {
@@ -153,6 +169,12 @@ func TestFigures(t *testing.T) {
 		{percent(nil), "-"},
 		{percent(new(0.0)), "0.0 %"},
 		{percent(new(0.9996)), "100.0 %"},
+		{proven(client.Memory{}), "-"},
+		{proven(client.Memory{ClaimBytes: 2_000_000}), "-"},
+		{proven(client.Memory{Bytes: new(uint64), ClaimBytes: 2_000_000}), "0.0 %"},
+		{proven(client.Memory{Bytes: new(uint64(1_900_000)), ClaimBytes: 2_000_000}), "95.0 %"},
+		// A claim that is gone is no reason to divide by it.
+		{proven(client.Memory{Bytes: new(uint64(1_900_000))}), "-"},
 		{colour(false, "31", "x"), "x"},
 		{colour(true, "31", "x"), "\x1b[31mx\x1b[0m"},
 	} {

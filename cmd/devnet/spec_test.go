@@ -4,9 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/assaynet/assay/cmd/node"
 )
 
 func TestParseNodes(t *testing.T) {
@@ -71,18 +68,44 @@ func TestParseLimits(t *testing.T) {
 	if _, err := ParseProviders("201"); err == nil {
 		t.Error("201 providers: no error")
 	}
-	got, err := ParseProviders(strings.Join(ProviderKinds(), "=1,") + "=1")
-	if err != nil || !slices.Equal(got, ProviderKinds()) {
+	// Of sharers there are two or none; every other kind may be alone.
+	every := strings.Replace(strings.Join(ProviderKinds(), "=1,")+"=1", "sharer=1", "sharer=2", 1)
+	want := slices.Clone(ProviderKinds())
+	want = slices.Insert(want, slices.Index(want, Sharer), Sharer)
+	if got, err := ParseProviders(every); err != nil || !slices.Equal(got, want) {
 		t.Errorf("every kind: %v, %v", got, err)
 	}
-	// Every kind that can be asked for can be made.
-	for _, kind := range ProviderKinds() {
-		var cfg node.ProviderConfig
-		if err := behave(kind, &cfg, 1, time.Now()); err != nil || len(cfg.Devices) != 1 {
-			t.Errorf("%s: %d devices, %v", kind, len(cfg.Devices), err)
+}
+
+func TestParseSharers(t *testing.T) {
+	for _, c := range []struct {
+		spec string
+		want int    // sharers
+		err  string // empty: none
+	}{
+		{"honest=1,sharer=0", 0, ""},
+		{"sharer=2", 2, ""},
+		{"sharer=1,honest=2,sharer=1", 2, ""},
+		{"sharer=200", 200, ""},
+		{"sharer=1", 0, "sharer=1: want an even number, two providers share one device"},
+		{"honest=2,sharer=3", 0, "sharer=3: want an even number"},
+		{"sharer=2,liar=1,sharer=1", 0, "sharer=3: want an even number"},
+		// What is wrong otherwise is said, not that.
+		{"sharer=201", 0, "want a number from 0 to 200"},
+		{"sharer=1,saint=1", 0, `kind "saint": want one of honest, slow, liar, flaky, busy, coward, smallmem, sharer, oversold`},
+	} {
+		got, err := ParseProviders(c.spec)
+		sharers := 0
+		for _, k := range got {
+			if k == Sharer {
+				sharers++
+			}
 		}
-	}
-	if err := behave("saint", &node.ProviderConfig{}, 1, time.Now()); err == nil {
-		t.Error("an unknown behaviour: no error")
+		switch {
+		case c.err == "" && (err != nil || sharers != c.want):
+			t.Errorf("%s: %v, error %v; want %d sharers", c.spec, got, err, c.want)
+		case c.err != "" && (err == nil || got != nil || !strings.Contains(err.Error(), c.err)):
+			t.Errorf("%s: %v, error %v; want %q", c.spec, got, err, c.err)
+		}
 	}
 }

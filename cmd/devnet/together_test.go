@@ -45,10 +45,15 @@ func TestMemoryAndFleets(t *testing.T) {
 		if err != nil {
 			continue // a checker that does not answer this time will the next
 		}
+		before := last
 		last = expect(n.planted, docs)
-		for _, e := range last {
+		for i, e := range last {
+			at := time.Since(began).Round(time.Second)
 			if _, ok := found[e]; !ok && e.Met {
-				found[e] = time.Since(began).Round(time.Second)
+				found[e] = at
+			}
+			if len(before) > 0 && before[i].Met && !e.Met {
+				t.Logf("%-11s %-60s no longer after %v", e.Provider, e.Expect, at)
 			}
 		}
 	}
