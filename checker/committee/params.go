@@ -117,8 +117,9 @@ func (p *Params) Check() error {
 	}
 	// A checker sends one challenge to a device alone, and one with others or one in
 	// each global slot: an honest provider must not have to refuse any.
-	if int(p.PerEpoch) < 1+max(1, int(p.Slots)) {
-		return fmt.Errorf("%d challenges an epoch: want %d or more", p.PerEpoch, 1+max(1, int(p.Slots)))
+	// More than 32 a refusal over the quota could not list.
+	if least := 1 + max(1, int(p.Slots)); int(p.PerEpoch) < least || p.PerEpoch > 32 {
+		return fmt.Errorf("%d challenges an epoch: want %d to 32", p.PerEpoch, least)
 	}
 	for _, purpose := range []challenges.Purpose{p.FleetFor, p.SlotFor} {
 		if purpose != challenges.Devnet && purpose != challenges.Slot && purpose != challenges.Spot && purpose != challenges.Capacity {

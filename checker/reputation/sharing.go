@@ -299,8 +299,7 @@ func (t *table) add(slow, together bool) {
 	}
 }
 
-// passes is Fisher's exact test, one-sided: would so many of the slow slots be
-// among those together if it were all the same to the device?
+// passes reports whether a table passes the screen.
 func (w *sharing) passes(t *table) (float64, bool) {
 	n, slow := t.together+t.apart, t.slow+t.apartSlow
 	// No table of these margins has a smaller p than one in the number of ways to
@@ -309,9 +308,17 @@ func (w *sharing) passes(t *table) (float64, bool) {
 		!w.telling(n, slow) || !w.telling(n, t.together) {
 		return 1, false
 	}
+	p := w.fisher(t)
+	return p, p < float64(w.p.SharingScreen)/1e6
+}
+
+// fisher is Fisher's exact test, one-sided: how likely are so many of the slow
+// slots among those together, if it were all the same to the device?
+func (w *sharing) fisher(t *table) float64 {
 	if p, ok := w.tests[*t]; ok {
-		return p, p < float64(w.p.SharingScreen)/1e6
+		return p
 	}
+	n, slow := t.together+t.apart, t.slow+t.apartSlow
 	choose := func(n, k int) *big.Int { return new(big.Int).Binomial(int64(n), int64(k)) }
 	ways := new(big.Int)
 	for k := t.slow; k <= min(slow, t.together); k++ {
@@ -319,7 +326,7 @@ func (w *sharing) passes(t *table) (float64, bool) {
 	}
 	p, _ := new(big.Rat).SetFrac(ways, choose(n, t.together)).Float64()
 	w.tests[*t] = p
-	return p, p < float64(w.p.SharingScreen)/1e6
+	return p
 }
 
 // telling reports that one choice of k out of n is rare enough for the screen.
@@ -357,11 +364,37 @@ func (w *sharing) follow(out *Shared, a, b *sharer, from int) int {
 			out.Cleared = true // whatever comes
 			return s + 1
 		case out.Together == half && out.Apart == half:
-			out.Confirmed = true
+			out.Confirmed = !w.rival(a, b, out.Either, s+1)
+			out.Cleared = !out.Confirmed
 			return s + 1
 		}
 	}
 	return len(w.slots)
+}
+
+// rival reports a third device whose slots go with a's slow ones better than b's
+// do, over all slots before a given one. Without it a true partner that is not
+// under test makes one device in some thousands look like it.
+func (w *sharing) rival(a, b *sharer, either bool, until int) bool {
+	count := func(c *sharer) (t table) {
+		for s := range until {
+			if has(a.in, s) && !has(c.void, s) {
+				in := has(c.in, s)
+				t.add(has(a.slow, s) || either && in && has(c.slow, s), in)
+			}
+		}
+		return t
+	}
+	t := count(b)
+	p := w.fisher(&t)
+	for i := range w.devices {
+		if c := &w.devices[i]; c != a && c != b {
+			if t := count(c); 10*t.slow >= 7*t.together && w.fisher(&t) < p {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func has(set []uint64, i int) bool { return set[i/64]>>(i%64)&1 == 1 }
