@@ -176,6 +176,10 @@ func (p memoryPath) check(t *testing.T, n int, seed uint64) {
 	if count[challenges.Wrong] > 0 || float64(late) > p.late*float64(n)+2*math.Sqrt(p.late*float64(n)) {
 		t.Errorf("%s: %v of %d runs", p.name, count, n)
 	}
+	// No figure where the walks would be shorter than 20 round trips.
+	if far := 40*p.delay > memorySet(t, p.claims).WalkTime(); far && len(shown) > 0 || !far && p.late == 0 && len(shown) < n {
+		t.Errorf("%s: %d figures of %d runs", p.name, len(shown), n)
+	}
 	slices.Sort(shown)
 	at := func(q float64) string {
 		if len(shown) == 0 {

@@ -71,6 +71,14 @@ func predictCourse(set memory.Dataset, part float64) course {
 	return o
 }
 
+// predictStay is what it would cost if walks stayed in the window where they begin:
+// each window is made once, and only its own walks are under way.
+func predictStay(set memory.Dataset) course {
+	windows, walks := float64(set.Windows()), float64(set.Walks())/float64(set.Items)
+	u := 1 - math.Exp(-walks*float64(set.Steps))
+	return course{reads: walks * float64(set.Steps), made: u * (1 - u/windows), buffer: u / windows, states: walks / windows}
+}
+
 // measureCourse leads a round of real walks in that order, and counts. It returns
 // the outputs, too.
 func measureCourse(set memory.Dataset, held float64) (course, []uint64) {
@@ -111,48 +119,51 @@ func measureCourse(set memory.Dataset, held float64) (course, []uint64) {
 }
 
 // overstated is how much more of the dataset than the memory that it takes this
-// order shows at most: what the rule that proves V leaves out. It is highest where
-// nothing is held, and memory elsewhere is near.
-const overstated = 0.13
+// order shows at most in the simulated row, whose windows are small so that walks hop
+// in datasets of a few MiB. In real rows it shows none.
+const overstated = 0.23
 
-// TestWalksWindowByWindow: what the order of the walks can prove that is not there,
+// TestWalksWindowByWindow: what the order of the walks can show that is not there,
 // of every row and size.
 func TestWalksWindowByWindow(t *testing.T) {
 	if *soundness > 0 {
-		fmt.Println("\n| row | offered, GiB | windows | reads that an item serves | held | memory taken | V/D | V/D, 5/4 of makes and link |\n|---|---|---|---|---|---|---|---|")
+		fmt.Println("\n| row | offered | windows | reads that an item serves | held | memory taken | V/D |\n|---|---|---|---|---|---|---|")
 	}
-	shown := map[string][]uint64{
-		"sim-memory": {2 << 20, 4 << 20}, "ada": {24 << 30}, "h100": {80 << 30}, "h200": {141 << 30}, "gh200": {96 << 30}, "b200": {192 << 30},
-	}
+	shown := map[string]uint64{"ada": 24 << 30, "h100": 80 << 30, "h200": 141 << 30, "gh200": 96 << 30, "b200": 192 << 30}
 	for _, row := range memory.Profiles() {
-		sizes := []uint64{16 << 30, 24 << 30, 40 << 30, 48 << 30, 64 << 30, 80 << 30, 96 << 30, 120 << 30, 141 << 30, 192 << 30, 288 << 30}
+		var sizes []uint64
+		for n := uint64(1); !row.Simulated && n <= 4096; n += 1 + n/32 {
+			sizes = append(sizes, n<<30)
+		}
+		if size := shown[row.Name]; size > 0 && !slices.Contains(sizes, size) {
+			sizes = append(sizes, size)
+		}
+		most := 0.0
 		if row.Number == 501 {
-			sizes = []uint64{2 << 20, 3 << 20, 4 << 20}
+			sizes, most = []uint64{2 << 20, 3 << 20, 4 << 20}, overstated
 		} else if row.Simulated {
-			continue
+			continue // for test vectors
 		}
 		for _, size := range sizes {
 			set := memory.Dataset{Profile: row, Items: memory.Items(size)}
 			for _, held := range []float64{0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.97, 0.99} {
-				var v, takes, serves, safe float64
+				var v, takes, serves float64
 				for _, part := range []float64{1, 0.5, 0.25, 0.1, 0.05} {
 					o := predictCourse(set, part)
 					a, b := proven(set, o.rate(set, held)), o.memory(held)
-					if v == 0 && takes == 0 || a-b > v-takes {
+					if takes == 0 || a-b > v-takes {
 						v, takes, serves = a, b, o.reads*(1-b)/((1-held)*o.made)
-						safe = 1 - 1.25*float64(set.MakeRate+set.LinkRate)/o.rate(set, held)
 					}
 				}
-				if v > takes+overstated {
+				if v > takes+most {
 					t.Errorf("%s, %d items, %v held: %.3f proven with memory for %.3f", row.Name, set.Items, held, v, takes)
 				}
-				// An item serves 5/4 reads at most in any real class, made or brought.
-				if !row.Simulated && safe > takes {
-					t.Errorf("%s, %d items, %v held: %.3f proven with memory for %.3f, 5/4 counted", row.Name, set.Items, held, safe, takes)
-				}
-				if *soundness > 0 && slices.Contains(shown[row.Name], size) && (held == 0 || held == 0.5 || held == 0.75) {
-					fmt.Printf("| %s | %.3g | %d | %.2f | %.2f | %.3f | %.3f | %.3f |\n",
-						row.Name, float64(size)/(1<<30), set.Windows(), serves, held, takes, v, safe)
+				if *soundness > 0 && (row.Simulated || shown[row.Name] == size) && (held == 0 && row.Simulated || held == 0.5 || held == 0.75) {
+					unit, name := uint64(1<<30), "GiB"
+					if row.Simulated {
+						unit, name = 1<<20, "MiB"
+					}
+					fmt.Printf("| %s | %d %s | %d | %.2f | %.2f | %.3f | %.3f |\n", row.Name, size/unit, name, set.Windows(), serves, held, takes, v)
 				}
 			}
 		}

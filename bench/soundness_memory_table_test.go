@@ -53,6 +53,16 @@ func (a *arena) playMemory(b memoryBout) (*challenges.Session, memory.Dataset) {
 	return s, p.Dataset()
 }
 
+// memorySet is what a simulated device is asked to fill that offers so many bytes.
+func memorySet(t *testing.T, offer uint64) memory.Dataset {
+	t.Helper()
+	row, err := memory.Lookup(501)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return memory.Dataset{Profile: row, Items: memory.Items(offer)}
+}
+
 // memoryDevice is a simulated device of so many bytes with given items.
 func memoryDevice(t *testing.T, bytes uint64, items cheat.Maker) gpu.Device {
 	t.Helper()
@@ -141,16 +151,12 @@ func memoryCheats(t *testing.T, set memory.Dataset) []memoryCheat {
 // modelled: what is read, made again and brought overlaps, as on a card. What is
 // proven follows the law, and is never more than what was held.
 func TestMemoryDetection(t *testing.T) {
-	row, err := memory.Lookup(501)
-	if err != nil {
-		t.Fatal(err)
-	}
 	if *soundness > 0 {
 		fmt.Println("\n| | runs | pass | late | wrong | V/D, median | law | held in truth | wrong, 95 % interval | formula |\n|---|---|---|---|---|---|---|---|---|---|")
 	}
 	// Inventions depend on no size; the others' times do, a little.
 	small, whole := uint64(256<<10), uint64(2<<20)
-	for _, c := range memoryCheats(t, memory.Dataset{Profile: row, Items: memory.Items(whole)}) {
+	for _, c := range memoryCheats(t, memorySet(t, whole)) {
 		offer, n := whole, c.few
 		if c.lies > 0 {
 			offer = small

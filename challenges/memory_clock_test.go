@@ -72,8 +72,8 @@ func TestClockOfMemory(t *testing.T) {
 		return c.judge(c.out[set.Rounds-1])
 	}
 	least := set.WalkTime() / time.Duration(set.MinRTTs) // the longest path with a figure
-	// What the row's device needs to have shown half of the dataset: 2 x (8/7 make + link).
-	const need = 2 * (150_000/7*8 + 150_000)
+	// What the row's device needs to have shown half of the dataset: 2 x 5/4 (make + link).
+	const need = 2 * (300_000 / 4 * 5)
 	lagOf := func(permille, rate uint64) perRound {
 		return always(per(set, rate)(0) * time.Duration(permille) / 1000)
 	}
@@ -118,7 +118,7 @@ func TestDoubtOfMemory(t *testing.T) {
 	set := simSet(t)
 	set.Need = 93 // about 4.6 million a second
 	rtt := set.WalkTime() / time.Duration(set.MinRTTs)
-	other := uint64(150_000/7*8 + 150_000)
+	other := uint64(300_000 / 4 * 5)
 	need := other * 100 / 7
 	for _, tt := range []struct {
 		permille uint64 // of what is needed

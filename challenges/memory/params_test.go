@@ -153,8 +153,7 @@ func TestRateAgainstBigNumbers(t *testing.T) {
 
 // bigProven is D x (1 - other / rate), rounded down.
 func bigProven(d Dataset, rate uint64) *big.Int {
-	other := new(big.Int).SetUint64(d.MakeRate / 7 * 8)
-	other.Add(other, new(big.Int).SetUint64(d.LinkRate))
+	other := new(big.Int).SetUint64((d.MakeRate + d.LinkRate) / 4 * 5)
 	left := new(big.Int).Sub(new(big.Int).SetUint64(rate), other)
 	if left.Sign() <= 0 {
 		return new(big.Int)
@@ -166,7 +165,7 @@ func bigProven(d Dataset, rate uint64) *big.Int {
 func TestProvenAgainstBigNumbers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := drawRates(t)
-		other := d.MakeRate/7*8 + d.LinkRate
+		other := (d.MakeRate + d.LinkRate) / 4 * 5
 		for _, rate := range []uint64{0, 1, other - 1, other, other + 1, 2 * other, d.ReadRate, rapid.Uint64().Draw(t, "rate"), math.MaxUint64} {
 			if got, want := d.Proven(rate), bigProven(d, rate); got != want.Uint64() || got > d.Bytes() {
 				t.Fatalf("%d a second: %d bytes, want %v", rate, got, want)
@@ -194,12 +193,12 @@ func TestProvenNeverExceedsWhatIsHeld(t *testing.T) {
 			hops := min(float64(d.Windows()), float64(p.Steps/hop))
 			density := hops * float64(d.Walks()) / float64(d.Items)
 			shared := density / (1 - math.Exp(-density))
-			if shared*float64(p.MakeRate) > float64(p.MakeRate/7*8) {
+			if shared > 5.0/4 {
 				t.Fatalf("%s of %v GB: an item that is made serves %.4f walks", p.Name, gb, shared)
 			}
 			for missing := 0.0; missing < 1; missing += 0.005 {
 				reads := float64(d.Reads())
-				made := missing * reads / (float64(p.MakeRate)*shared + float64(p.LinkRate))
+				made := missing * reads / (float64(p.MakeRate+p.LinkRate) * shared)
 				took := max(made, (1-missing)*reads/float64(p.ReadRate))
 				rate := d.Rate(d.Rounds, time.Duration(math.Ceil(took*1e9)))
 				held := (1 - missing) * float64(d.Bytes())

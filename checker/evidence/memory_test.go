@@ -165,47 +165,65 @@ func TestAssessMemory(t *testing.T) {
 	}{
 		{"pass", rememberer{}, challenges.Pass, shown, 6, figures, []string{"pass", challenges.ClauseProven}},
 		{
-			"pass at half the class's rate", rememberer{walks: 2 * set.WalkTime()}, challenges.Pass, shown, 6, figures,
+			"pass at half the class's rate",
+			rememberer{walks: 2 * set.WalkTime()},
+			challenges.Pass, shown, 6, figures,
 			[]string{"pass", challenges.ClauseProven},
 		},
 		{
 			// Right, but over a path too long to time it: nothing was held.
-			"pass without a figure", rememberer{far: true}, challenges.Pass, unknown, 6,
+			"pass without a figure",
+			rememberer{far: true},
+			challenges.Pass, unknown, 6,
 			[]string{"elapsed_s"},
 			[]string{"pass"},
 		},
 		{
-			"wrong", rememberer{spoil: true}, challenges.Wrong, refuted, 0,
+			"wrong",
+			rememberer{spoil: true},
+			challenges.Wrong, refuted, 0,
 			[]string{"elapsed_s"},
 			[]string{challenges.ClauseValue},
 		},
 		{
-			"late: so slow that half the dataset need not have been held", rememberer{walks: 12 * set.WalkTime()}, challenges.Late, unknown, 0,
+			"late: so slow that half the dataset need not have been held",
+			rememberer{walks: 12 * set.WalkTime()},
+			challenges.Late, unknown, 0,
 			figures,
 			[]string{challenges.ClauseProven, challenges.ClauseProven},
 		},
 		{
-			"filled too late", rememberer{filled: set.FillBy(0) + 1}, challenges.Late, unknown, 0,
+			"filled too late",
+			rememberer{filled: set.FillBy(0) + 1},
+			challenges.Late, unknown, 0,
 			[]string{"elapsed_s"},
 			[]string{challenges.ClauseFilled},
 		},
 		{
-			"filled, and silent then", rememberer{stop: -1}, challenges.Withheld, unknown, 0,
+			"filled, and silent then",
+			rememberer{stop: -1},
+			challenges.Withheld, unknown, 0,
 			[]string{"elapsed_s", "end_timeout"},
 			[]string{challenges.ClauseSilence},
 		},
 		{
-			"stopped by the checker", rememberer{stop: 1, end: challenges.EndStopped}, challenges.Unknown, unknown, 0,
+			"stopped by the checker",
+			rememberer{stop: 1, end: challenges.EndStopped},
+			challenges.Unknown, unknown, 0,
 			[]string{"elapsed_s", "end_stopped"},
 			[]string{challenges.ClauseEnd},
 		},
 		{
-			"never filled", rememberer{mute: true}, challenges.Unreachable, unknown, 0,
+			"never filled",
+			rememberer{mute: true},
+			challenges.Unreachable, unknown, 0,
 			[]string{"elapsed_s", "end_timeout"},
 			[]string{challenges.ClauseSilence},
 		},
 		{
-			"refused", rememberer{refuse: challenges.ReasonTenant}, challenges.Refused, unknown, 0,
+			"refused",
+			rememberer{refuse: challenges.ReasonTenant},
+			challenges.Refused, unknown, 0,
 			[]string{"elapsed_s"},
 			[]string{challenges.ClauseRefusal},
 		},
@@ -266,8 +284,11 @@ func TestAssessMemoryFigures(t *testing.T) {
 		}
 		bytes := set.Proven(v.OpsLower)
 		want := []Testimony{
-			{"elapsed_s", v.Elapsed.Seconds()}, {"reads_lower", v.OpsLower}, {"random_bytes_per_s_lower", 64 * v.OpsLower},
-			{"memory_bytes", bytes}, {"dataset_bytes", set.Items * 64},
+			{"elapsed_s", v.Elapsed.Seconds()},
+			{"reads_lower", v.OpsLower},
+			{"random_bytes_per_s_lower", 64 * v.OpsLower},
+			{"memory_bytes", bytes},
+			{"dataset_bytes", set.Items * 64},
 		}
 		if !slices.Equal(a.Testimony, want) {
 			t.Errorf("testimony %v, want %v", a.Testimony, want)

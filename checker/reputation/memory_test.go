@@ -241,7 +241,8 @@ func TestWhy(t *testing.T) {
 		{"below the claim", Standing{Figures: figures(1000, 2, six...)}, []string{"50 % (median of 6 figures of 2 checkers) of its claims"}},
 		// The figures of the others are fine, and would hide it.
 		{
-			"below it in one flavour", Standing{Figures: append(figures(1000, 3, 999, 999, 999, 999, 999, 999, 999), fp64...)},
+			"below it in one flavour",
+			Standing{Figures: append(figures(1000, 3, 999, 999, 999, 999, 999, 999, 999), fp64...)},
 			[]string{"50 % (median of 6 figures of 2 checkers) of its claims of fp64fma"},
 		},
 		{"memory", Standing{Memory: figures(1000, 3, 250, 250, 700, 100)}, []string{"25 % (median of 4 figures of 3 checkers)"}},

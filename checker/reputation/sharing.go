@@ -222,7 +222,9 @@ func (w *sharing) screen(x, y *sharer, from int) (out Shared, at int, ok bool) {
 }
 
 // look is the screen from one side: a is slow where b runs too, and else it is
-// not. With either set, one of them is slow where both run, and else neither is.
+// not. With either set, one of them is slow where both run, each in a quarter of
+// those slots or more, and else neither is. Without the quarter a device that is
+// never slow would pass beside one that is slow because of a third.
 func (w *sharing) look(a, b *sharer, either bool, from int) (int, float64, bool) {
 	least, slows := a.least, a.slows
 	if either {
@@ -232,13 +234,16 @@ func (w *sharing) look(a, b *sharer, either bool, from int) (int, float64, bool)
 		return 0, 0, false
 	}
 	var ta, tb table
+	byA, byB := 0, 0
 	for s := from; s < len(w.slots); s++ {
 		inA, inB := has(a.in, s), has(b.in, s)
 		switch {
 		case inA && inB:
-			slow := has(a.slow, s) || either && has(b.slow, s)
+			slowA, slowB := has(a.slow, s), has(b.slow, s)
+			slow := slowA || either && slowB
 			ta.add(slow, true)
 			tb.add(slow, true)
+			byA, byB = byA+one(slowA), byB+one(slowB)
 		case inA && !has(b.void, s):
 			ta.add(has(a.slow, s), false)
 		case inB && !has(a.void, s):
@@ -249,7 +254,7 @@ func (w *sharing) look(a, b *sharer, either bool, from int) (int, float64, bool)
 		p, ok := w.passes(&ta)
 		if ok && either {
 			q, also := w.passes(&tb)
-			p, ok = max(p, q), also
+			p, ok = max(p, q), also && 4*min(byA, byB) >= ta.together
 		}
 		if ok {
 			return s, p, true
@@ -286,16 +291,12 @@ func (w *sharing) maybe(a, b *sharer, either bool, least, from int) bool {
 type table struct{ together, slow, apart, apartSlow int }
 
 func (t *table) add(slow, together bool) {
-	n := 0
-	if slow {
-		n = 1
-	}
 	if together {
 		t.together++
-		t.slow += n
+		t.slow += one(slow)
 	} else {
 		t.apart++
-		t.apartSlow += n
+		t.apartSlow += one(slow)
 	}
 }
 
@@ -344,19 +345,18 @@ func (w *sharing) telling(n, k int) bool {
 // It returns the first slot that it left out.
 func (w *sharing) follow(out *Shared, a, b *sharer, from int) int {
 	half := int(w.p.SharingTargeted) / 2
+	byA, byB := 0, 0
 	for s := from; s < len(w.slots); s++ {
+		slowA, slowB := has(a.slow, s), has(b.slow, s)
 		switch {
 		case !has(a.in, s) || has(b.void, s):
 		case has(b.in, s) && out.Together < half:
 			out.Together++
-			if has(a.slow, s) || out.Either && has(b.slow, s) {
-				out.TogetherSlow++
-			}
+			out.TogetherSlow += one(slowA || out.Either && slowB)
+			byA, byB = byA+one(slowA), byB+one(slowB)
 		case !has(b.in, s) && out.Apart < half:
 			out.Apart++
-			if has(a.slow, s) {
-				out.ApartSlow++
-			}
+			out.ApartSlow += one(slowA)
 		}
 		missed := out.Together - out.TogetherSlow
 		switch {
@@ -364,7 +364,7 @@ func (w *sharing) follow(out *Shared, a, b *sharer, from int) int {
 			out.Cleared = true // whatever comes
 			return s + 1
 		case out.Together == half && out.Apart == half:
-			out.Confirmed = !w.rival(a, b, out.Either, s+1)
+			out.Confirmed = (!out.Either || 4*min(byA, byB) >= half) && !w.rival(a, b, out.Either, s+1)
 			out.Cleared = !out.Confirmed
 			return s + 1
 		}
@@ -398,3 +398,10 @@ func (w *sharing) rival(a, b *sharer, either bool, until int) bool {
 }
 
 func has(set []uint64, i int) bool { return set[i/64]>>(i%64)&1 == 1 }
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -188,8 +188,12 @@ func TestExpectHonest(t *testing.T) {
 // between them.
 func TestExpectSharer(t *testing.T) {
 	p := []planted{
-		{Name: "provider-1", Behaviour: Sharer}, {Name: "provider-2", Behaviour: Honest}, {Name: "provider-3", Behaviour: Sharer},
-		{Name: "provider-4", Behaviour: Sharer}, {Name: "provider-5", Behaviour: Liar}, {Name: "provider-6", Behaviour: Oversold},
+		{Name: "provider-1", Behaviour: Sharer},
+		{Name: "provider-2", Behaviour: Honest},
+		{Name: "provider-3", Behaviour: Sharer},
+		{Name: "provider-4", Behaviour: Sharer},
+		{Name: "provider-5", Behaviour: Liar},
+		{Name: "provider-6", Behaviour: Oversold},
 		{Name: "provider-7", Behaviour: Sharer},
 	}
 	for i := range p {

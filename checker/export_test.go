@@ -1,0 +1,16 @@
+package checker
+
+// Occupy takes places for challenges in flight; free gives them back.
+func (c *Checker) Occupy(n int) (free func()) {
+	for range n {
+		c.flights <- struct{}{}
+	}
+	return func() {
+		for range n {
+			<-c.flights
+		}
+	}
+}
+
+// Flights is how many places are taken.
+func (c *Checker) Flights() int { return len(c.flights) }
