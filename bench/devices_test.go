@@ -19,6 +19,7 @@ func TestManyDevicesOfOneProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	spec.Memory = 0 // its turns are of compute
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, 1, time.Millisecond)
 		var all []gpu.Device

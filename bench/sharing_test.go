@@ -276,3 +276,51 @@ func TestSharing(t *testing.T) {
 	}
 	t.Log("\n" + b.String())
 }
+
+// sharingDevnet runs worlds of nine devices by the devnet's parameters, with one
+// pair or none, watched from the first epoch on, for so many epochs.
+func sharingDevnet(cheat sharingCheat, worlds, epochs int, seed uint64) (slots []int, wrong int) {
+	params := committee.Devnet()
+	for k := range worlds {
+		w := newSharingWorld(cheat, params, 9, seed+uint64(k))
+		var watched []committee.Pair
+		found, false_ := 0, false
+		for range epochs {
+			for range params.Slots {
+				w.run(watched)
+			}
+			f, next := w.judge()
+			watched = next
+			if f.found > 0 && found == 0 {
+				found = int(w.slot)
+			}
+			false_ = false_ || f.wrong > 0
+		}
+		if found > 0 {
+			slots = append(slots, found)
+		}
+		wrong += int(honestShare(false_))
+	}
+	slices.Sort(slots)
+	return slots, wrong
+}
+
+func TestSharingDevnet(t *testing.T) {
+	worlds, epochs := 20, 40
+	if *sharingFull > 0 {
+		worlds, epochs = 1000, 60
+	}
+	for _, cheat := range []sharingCheat{
+		{name: "halving", pairs: 1, speed: 0.5, slow: 0.02},
+		{name: "one refuses", pairs: 1, speed: 1, refuse: 1, slow: 0.02},
+		{name: "busy to the second", pairs: 1, speed: 1, refuse: 2, slow: 0.02},
+		{name: "no sharing", speed: 1, slow: 0.02},
+	} {
+		slots, wrong := sharingDevnet(cheat, worlds, epochs, *sharingSeed)
+		n := len(slots)
+		if n == 0 {
+			slots = []int{0}
+		}
+		t.Logf("| %s | %d of %d | %d | %d | %d |", cheat.name, n, worlds, slots[len(slots)/2], slots[len(slots)*95/100], wrong)
+	}
+}

@@ -55,7 +55,13 @@ type seat struct {
 // newWorld starts the hosts and stores. Call it inside synctest.Test.
 func newWorld(t *testing.T, checkers, providers int, delay time.Duration) *world {
 	t.Helper()
-	return newWorldOf(t, committee.Devnet(), checkers, providers, delay)
+	return newWorldOf(t, single(committee.Devnet()), checkers, providers, delay)
+}
+
+// single is parameters of a network that asks one device at a time.
+func single(p committee.Params) committee.Params {
+	p.Slots, p.FleetEvery = 0, 60_000
+	return p
 }
 
 // newWorldOf is newWorld with other parameters.
@@ -149,6 +155,7 @@ func simDevice(t *testing.T, claims, runs string, p gpu.Product) gpu.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Memory, r.Memory = 0, 0 // its turns are of compute
 	d, err := gpu.NewSim(gpu.SimConfig{ID: "gpu0", Product: p, Claims: c, Runs: r})
 	if err != nil {
 		t.Fatal(err)

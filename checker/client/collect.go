@@ -78,27 +78,34 @@ func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) err
 			if err := c.prove(ctx, cl, e.Signer, &o); err != nil {
 				return err
 			}
-			c.slots(&o)
 			seen[o.Provider] = append(seen[o.Provider], reputation.Seen{Checker: e.Signer, Observation: o})
 		}
 	}
-	c.ran = c.ran[max(0, len(c.ran)-maxRan):]
 	for p, s := range seen {
 		a := reputation.Combine(c.registry, epoch, p, s)
 		c.standings[p], _ = reputation.Fold(c.standings[p], a, &c.registry.Params)
+		for _, o := range a.Observers {
+			c.slots(epoch, p, o)
+		}
 	}
+	c.ran = c.ran[max(0, len(c.ran)-maxRan):]
 	return nil
 }
 
-// slots remembers what an observation tells of global slots.
-func (c *Collector) slots(o *report.Observation) {
+// slots remembers what a checker tells of global slots, as far as it was that
+// checker's part to run the device in them: else one alone could make up a pair.
+func (c *Collector) slots(epoch uint64, provider challenges.NodeID, o reputation.Observer) {
 	for _, it := range o.Items {
 		flavour, ok := it.Flavour()
 		if it.Slot == 0 || !ok {
 			continue
 		}
 		r := reputation.Ran{
-			Slot: it.Slot, Target: committee.Target{Provider: o.Provider, Device: it.Device}, Ops: it.OpsLower, Flavour: flavour,
+			Slot: it.Slot, Target: committee.Target{Provider: provider, Device: it.Device}, Ops: it.OpsLower, Flavour: flavour,
+		}
+		plan := committee.SlotPlan(c.registry, c.registry.Hash(), o.Checker, epoch, []committee.Target{r.Target}, nil)
+		if !slices.ContainsFunc(plan, func(s committee.Slotted) bool { return s.Number+1 == it.Slot }) {
+			continue
 		}
 		switch it.Outcome {
 		case challenges.Pass:
