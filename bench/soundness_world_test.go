@@ -103,7 +103,7 @@ func boundsOf(f client.Finding) (out []uint64) {
 // TestComputingAheadOfTheClock: a device runs through the warm-up and as far ahead
 // as it can before it lets a root go. Neither bound is above its rate.
 func TestComputingAheadOfTheClock(t *testing.T) {
-	params := committee.Devnet()
+	params := single(committee.Devnet())
 	params.Epoch, params.MinSlot, params.Purpose = 15*time.Second, 15*time.Second, challenges.Capacity
 	for _, hold := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestDelayedPongs(t *testing.T) {
 // Its silence lasts to the deadline; slots are longer, as outside a devnet, so that
 // it is not in the way of the next checker.
 func TestCowardsRank(t *testing.T) {
-	params := committee.Devnet()
+	params := single(committee.Devnet())
 	params.Epoch, params.MinSlot, params.ProbeEvery = 20*time.Second, 10*time.Second, 5*time.Second
 	for _, share := range []float64{0.02, 0.1, 0.5} {
 		if testing.Short() && share != 0.1 {
@@ -216,7 +216,7 @@ func TestCowardsRank(t *testing.T) {
 // slot, and neither has the rate that it claims.
 func TestTwoNamesOnTheNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		params := committee.Devnet()
+		params := single(committee.Devnet())
 		params.Slots = 0 // a global slot may ask for one of the two alone
 		w := newWorldOf(t, params, 1, 1, 2*time.Millisecond)
 		w.agentOf(0, nil, cardDevices(t, 1, 2)...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
@@ -51,6 +52,10 @@ func challenge(kind challenges.Kind, epoch uint64, provider, n byte) (challenges
 		row, _ := challenges.LookupProfile(p.Profile)
 		c.Device, c.Deadline, c.Params = "gpu0", row.Deadline(p.Claim, 0), challenges.Marshal(&p)
 		b.Device, b.Profile, b.Claim = c.Device, p.Profile, p.Claim
+	case challenges.Memory:
+		p := memory.Params{Profile: 502, Items: memory.Items(1 << 18)}
+		c.Device, c.Deadline, c.Params = "gpu0", p.Dataset().Deadline(0), challenges.Marshal(&p)
+		b.Device, b.Profile, b.Claim = c.Device, p.Profile, 1<<18
 	case challenges.Probe:
 		c.Deadline, c.Params = challenges.ProbeDeadline, challenges.Marshal(&challenges.ProbeParams{Pings: 2})
 	}
@@ -75,6 +80,7 @@ func end(id challenges.Hash, b report.Begun, o challenges.Outcome, ops uint64) r
 	if b.Kind != challenges.Probe {
 		f.Item = &report.Item{
 			Challenge: id, Kind: b.Kind, Device: b.Device, Profile: b.Profile, Outcome: o, OpsLower: ops, Claim: b.Claim, Transcript: e.ID(),
+			Slot: b.Epoch, Fleet: report.FleetPart{Run: challenges.Hash{byte(b.Epoch)}, Devices: 2, Group: 3, Sum: ops, Claim: b.Claim},
 		}
 	}
 	return f
@@ -120,7 +126,11 @@ func truth(t testing.TB, w world) *store.DB {
 		return report.Slices{Provider: idOf(p), Simulated: true, Slices: b, RTT: time.Millisecond}
 	}
 	for epoch := range uint64(5) {
-		run(challenges.Matmul, epoch, providerA, byte(10*epoch), challenges.Pass, 5e5)
+		kind := challenges.Matmul
+		if epoch == 3 {
+			kind = challenges.Memory
+		}
+		run(kind, epoch, providerA, byte(10*epoch), challenges.Pass, 5e5)
 		run(challenges.Probe, epoch, providerA, byte(10*epoch+1), challenges.Unreachable, 0)
 		check(t, d.PutSlices(epoch, []report.Slices{probes(providerA, 1, 0, byte(challenges.Unreachable))}))
 		if epoch == 1 {

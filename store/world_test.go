@@ -106,6 +106,7 @@ func finished(n byte, size int) report.Finished {
 	f.Item = &report.Item{
 		Challenge: hash(n), Kind: b.Kind, Device: b.Device, Profile: b.Profile, Outcome: challenges.Pass,
 		OpsLower: 6e12, Claim: b.Claim, Transcript: f.Info.Hash,
+		Slot: uint64(n), Fleet: report.FleetPart{Run: hash(n + 50), Devices: 2, Group: uint16(n), Sum: 11e12, Claim: 14e12},
 	}
 	return f
 }
@@ -125,7 +126,9 @@ func sealed(epoch uint64, providers ...byte) []reputation.Sealed {
 			Epoch:       epoch, Provider: node(p),
 			Standing: reputation.Standing{
 				Provider: node(p), Next: epoch + 1, Rates: []reputation.Rate{{Flavour: challenges.BF16, Best: epoch}},
-				Kinds: []reputation.KindCount{{Kind: challenges.Matmul, Outcomes: [8]uint64{1: epoch}}},
+				Kinds:  []reputation.KindCount{{Kind: challenges.Matmul, Outcomes: [8]uint64{1: epoch}}},
+				Memory: []reputation.Figure{{Epoch: epoch, Checker: node(1), Ops: 1 << 30, Claim: 2 << 30}}, Reads: epoch + 1,
+				Fleets: []reputation.Figure{{Epoch: epoch, Checker: node(1), Ops: 11e12, Claim: 14e12}},
 			},
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/reputation"
 )
 
 func TestIndex(t *testing.T) {
@@ -77,7 +78,25 @@ func TestProviders(t *testing.T) {
 	for _, want := range []string{
 		`"level":"L0"`, `"confirmed":null`, `"lower95":null`, `"flags":[]`, `"proofs":[]`, `"provisional":true`,
 		`"throughput_ops":90,"claim_ops":100,"throughput":[{"flavour":"int8","ops":90,"claim_ops":100},{"flavour":"fp64fma","ops":null,"claim_ops":40}]`,
-		`"fma":{"pass":0,"wrong":0,`,
+		`"fma":{"pass":0,"wrong":0,`, `"memory":{"pass":0,"wrong":0,`,
+		`"memory":{"bytes":null,"claim_bytes":0,"figures":0,"read_bytes":null},"together":{"share":null,"figures":0},"shared":[],`, `"reasons":[]`,
+	} {
+		if !bytes.Contains(body, []byte(want)) {
+			t.Errorf("%s not in %s", want, body)
+		}
+	}
+	// What is known of memory and of several devices, and a sentence for each flag.
+	figure := func(checker byte, ops uint64) reputation.Figure {
+		return reputation.Figure{Checker: challenges.NodeID{checker}, Ops: ops, Claim: 1000}
+	}
+	s := standing(provider("abcd00"), 4)
+	s.Memory, s.Reads = []reputation.Figure{figure(1, 850), figure(2, 900)}, 3
+	s.Fleets = []reputation.Figure{figure(1, 500), figure(2, 400), figure(1, 500)}
+	w.standings = []reputation.Standing{s}
+	_, body = w.get(t, "/v1/providers")
+	for _, want := range []string{
+		`"memory":{"bytes":875,"claim_bytes":1000,"figures":2,"read_bytes":192},"together":{"share":0.5,"figures":3},"shared":[],`,
+		`"flags":["oversold"],"reasons":[{"code":"oversold","detail":"at one time its devices did 50 % (median of 3 figures of 2 checkers) of what they claim each"}]`,
 	} {
 		if !bytes.Contains(body, []byte(want)) {
 			t.Errorf("%s not in %s", want, body)

@@ -332,24 +332,29 @@ func TestDescribeMemoryAndTogether(t *testing.T) {
 		want string
 	}{
 		{
-			"nothing known", reputation.Standing{},
+			"nothing known",
+			reputation.Standing{},
 			`{"memory":{"bytes":null,"claim_bytes":0,"figures":0,"read_bytes":null},"together":{"share":null,"figures":0},"shared":[],"flags":[],"reasons":[]}`,
 		},
 		{
-			"memory", reputation.Standing{Memory: figures(1000, 800, 900), Reads: 5},
+			"memory",
+			reputation.Standing{Memory: figures(1000, 800, 900), Reads: 5},
 			`{"memory":{"bytes":850,"claim_bytes":1000,"figures":2,"read_bytes":320},"together":{"share":null,"figures":0},"shared":[],"flags":[],"reasons":[]}`,
 		},
 		{
 			// None is known to be none.
-			"no memory shown", reputation.Standing{Memory: figures(1000, 0)},
+			"no memory shown",
+			reputation.Standing{Memory: figures(1000, 0)},
 			`{"memory":{"bytes":0,"claim_bytes":1000,"figures":1,"read_bytes":null},"together":{"share":null,"figures":0},"shared":[],"flags":[],"reasons":[]}`,
 		},
 		{
-			"together", reputation.Standing{Fleets: figures(1000, 1000, 500)},
+			"together",
+			reputation.Standing{Fleets: figures(1000, 1000, 500)},
 			`{"memory":{"bytes":null,"claim_bytes":0,"figures":0,"read_bytes":null},"together":{"share":0.75,"figures":2},"shared":[],"flags":[],"reasons":[]}`,
 		},
 		{
-			"oversold", reputation.Standing{Fleets: figures(1000, 500, 500, 500)},
+			"oversold",
+			reputation.Standing{Fleets: figures(1000, 500, 500, 500)},
 			`{"memory":{"bytes":null,"claim_bytes":0,"figures":0,"read_bytes":null},"together":{"share":0.5,"figures":3},"shared":[],"flags":["oversold"],` +
 				`"reasons":[{"code":"oversold","detail":"at one time its devices did 50 % (median of 3 figures of 3 checkers) of what they claim each"}]}`,
 		},
