@@ -72,6 +72,21 @@ func TestFoldMemory(t *testing.T) {
 	}
 }
 
+// The rate of random reads is the largest that was shown, and none of compute.
+func TestFoldReads(t *testing.T) {
+	s := foldAll(
+		t, testRegistry(2),
+		[]Seen{saw(0, 0, "u", remembered(1, challenges.Pass, 5e6, 2<<20), item(2, challenges.Pass, 9e9, 9e9))},
+		[]Seen{saw(0, 1, "u", remembered(3, challenges.Late, 6e6, 2<<20)), saw(1, 1, "u", remembered(4, challenges.Pass, 4e6, 2<<20), remembered(5, challenges.Pass, 0, 2<<20))},
+	)
+	if s.Reads != 6e6 || len(s.Memory) != 3 {
+		t.Errorf("%d reads/s of %d figures, want the largest of three", s.Reads, len(s.Memory))
+	}
+	if Throughput(&s, challenges.Int8) == nil || *Throughput(&s, challenges.Int8) != 9e9 {
+		t.Errorf("rates %+v", s.Rates)
+	}
+}
+
 // Of a run of several devices there is one figure a provider, however many items
 // it has.
 func TestFoldFleets(t *testing.T) {
