@@ -216,11 +216,9 @@ func TestCowardsRank(t *testing.T) {
 // slot, and neither has the rate that it claims.
 func TestTwoNamesOnTheNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		params := single(committee.Devnet())
-		params.Slots = 0 // a global slot may ask for one of the two alone
-		w := newWorldOf(t, params, 1, 1, 2*time.Millisecond)
+		w := newWorld(t, 1, 1, 2*time.Millisecond)
 		w.agentOf(0, nil, cardDevices(t, 1, 2)...)
-		w.run(2, nil)
+		w.run(flavourEpochs, nil)
 		found := w.computes()
 		if len(found) < 4 {
 			t.Fatalf("%d challenges, want 2 of each name at least", len(found))

@@ -31,7 +31,7 @@ type hall struct {
 	checker  *checker.Checker
 	offers   map[challenges.NodeID]challenges.Offer
 
-	// Hooks: how long a dial takes, and what it fails with; and whether a frame of a
+	// Hooks: how long a dial takes, one at a time, and what it fails with; and whether a frame of a
 	// provider's is kept from the checker.
 	dial func(p challenges.NodeID, proto string) (time.Duration, error)
 	keep func(f said) bool
@@ -151,13 +151,25 @@ func (h *hall) make() {
 	h.checker = c
 }
 
+// crowded takes so many places for challenges from the checker for a while.
+func (h *hall) crowded(n int, from, to time.Duration) {
+	c := h.checker
+	time.AfterFunc(from, func() {
+		free := c.Occupy(n)
+		time.Sleep(to - from)
+		free()
+	})
+}
+
 // Open is the checker's network.
 func (h *hall) Open(ctx context.Context, to challenges.NodeID, proto string) (challenges.Conn, error) {
 	h.mu.Lock()
 	h.dials = append(h.dials, said{at: h.now(), challenge: challenges.Challenge{Provider: to}, what: proto})
 	h.mu.Unlock()
 	if h.dial != nil && (proto == challenges.ProtoControl || proto == challenges.ProtoBulk) {
+		h.mu.Lock()
 		lag, err := h.dial(to, proto)
+		h.mu.Unlock()
 		select {
 		case <-time.After(lag):
 		case <-ctx.Done():

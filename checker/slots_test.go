@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/prover"
 )
@@ -106,6 +107,9 @@ func TestSlots(t *testing.T) {
 // TestSlotsLeaveFleetsAlone: a device that is in a fleet challenge of the epoch
 // sits its slots out.
 func TestSlotsLeaveFleetsAlone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow under the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, func(p *committee.Params) { p.FleetEvery = 2 })
 		h.crowd(4)
@@ -215,10 +219,7 @@ func TestSlotWithoutAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, _ := lateSlot(t)
 		h.make()
-		c := h.checker
-		var free func()
-		defer time.AfterFunc(dialled-ms, func() { free = c.Occupy(1000 - c.Flights()) }).Stop()
-		defer time.AfterFunc(together+10*ms, func() { free() }).Stop()
+		h.crowded(checker.MaxFlights, dialled-ms, together+10*ms)
 		h.run(6 * time.Second)
 		ran := h.ran(0)
 		for _, s := range h.planned(0) {
@@ -323,6 +324,9 @@ func TestSlotsInAnEpochEnteredLate(t *testing.T) {
 // TestSlotsWithinTheQuota: what one checker asks of a device in an epoch, a gate
 // of the network's own parameters takes.
 func TestSlotsWithinTheQuota(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow under the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, func(p *committee.Params) { p.FleetEvery, p.PerEpoch = 60_000, 1+p.Slots })
 		for i := range 4 {
