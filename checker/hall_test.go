@@ -197,16 +197,16 @@ type tapped struct {
 }
 
 func (c *tapped) Send(ctx context.Context, frame []byte) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
 	if e, err := challenges.DecodeEnvelope(frame); err == nil {
 		if c.challenge, err = challenges.OpenChallenge(e, e.Network); err != nil {
 			return err
 		}
 		c.id = e.ID()
 	}
-	c.note(true, whatOut(frame))
+	c.note(true, whatOut(frame)) // even if ctx is over: a transport may be faster
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	return c.Conn.Send(ctx, frame)
 }
 

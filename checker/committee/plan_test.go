@@ -220,22 +220,32 @@ func TestPlanTurnsReachEveryFlavour(t *testing.T) {
 		params.MinSlot = params.Epoch / time.Duration(slots+1)
 		for n := 1; n <= 9; n++ {
 			r := testRegistry(n, params)
-			for flavours := uint64(1); flavours <= 4; flavours++ { // memory is one more
-				seen := make(map[string]map[uint64]bool)
-				for epoch := range uint64(40 * n) {
-					for _, m := range r.Checkers {
-						for _, a := range Plan(r, m.ID, epoch, testTargets(2)) {
-							who := m.Name + a.Device + a.Provider.String()
-							if seen[who] == nil {
-								seen[who] = make(map[uint64]bool)
+			targets := testTargets(2) // of one provider
+			// By how many things are measured (memory is one more), and who measures what.
+			var seen [5]map[string]map[uint64]bool
+			for epoch := range uint64(40 * n) {
+				for _, m := range r.Checkers {
+					for _, a := range Plan(r, m.ID, epoch, targets) {
+						who := m.Name + a.Device
+						for things := 1; things < len(seen); things++ {
+							if seen[things] == nil {
+								seen[things] = make(map[string]map[uint64]bool)
 							}
-							seen[who][a.Turn%flavours] = true
+							if seen[things][who] == nil {
+								seen[things][who] = make(map[uint64]bool)
+							}
+							seen[things][who][a.Turn%uint64(things)] = true
 						}
 					}
 				}
-				for who, s := range seen {
-					if len(s) != int(flavours) {
-						t.Errorf("%d slots, %d checkers: %s met %d flavours of %d", slots, n, who, len(s), flavours)
+			}
+			for things := 1; things < len(seen); things++ {
+				if len(seen[things]) != n*len(targets) {
+					t.Errorf("%d slots, %d checkers: %d met a device", slots, n, len(seen[things]))
+				}
+				for who, s := range seen[things] {
+					if len(s) != things {
+						t.Errorf("%d slots, %d checkers: %s met %d things of %d", slots, n, who, len(s), things)
 					}
 				}
 			}

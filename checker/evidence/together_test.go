@@ -259,6 +259,8 @@ func TestFleetSum(t *testing.T) {
 		return Member{Verdict: challenges.Verdict{Outcome: o}, Claim: 2 << 20, Proven: proven}
 	}
 	pass, silent := member(challenges.Pass), member(challenges.Unreachable)
+	after := pass
+	after.Course.Ends = steady(800*ms, 50*ms, 16, 5e6).Ends
 	odd := member(challenges.Withheld)
 	odd.Reason = challenges.ReasonTenant
 	tests := []struct {
@@ -269,6 +271,8 @@ func TestFleetSum(t *testing.T) {
 		{"nobody", nil, 0, 0},
 		{"one", []Member{pass}, 100e6, 100e6},
 		{"three", []Member{pass, pass, pass}, 300e6, 300e6},
+		// What each did alone is no sum: one card served one after the other.
+		{"one after another", []Member{pass, after}, 100e6, 200e6},
 		{"one is late: it did what it did", []Member{pass, member(challenges.Late)}, 200e6, 200e6},
 		// Nothing may be held against a provider that is not its own doing.
 		{"one is unknown", []Member{pass, pass, member(challenges.Unknown)}, 0, 0},
