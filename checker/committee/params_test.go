@@ -100,6 +100,8 @@ func TestParamsCheck(t *testing.T) {
 		{"one challenge beside the one alone", func(p *Params) { p.PerEpoch, p.Slots = 2, 0 }, true},
 		{"fewer challenges than global slots", func(p *Params) { p.PerEpoch, p.Slots = 3, 3 }, false},
 		{"all global slots and one alone", func(p *Params) { p.PerEpoch, p.Slots = 4, 3 }, true},
+		{"as many challenges as a refusal can list", func(p *Params) { p.PerEpoch = 32 }, true},
+		{"more challenges than that", func(p *Params) { p.PerEpoch = 33 }, false},
 		{"fleets of devnet's", func(p *Params) { p.FleetFor = challenges.Devnet }, true},
 		{"fleets of pulses", func(p *Params) { p.FleetFor = challenges.Pulse }, false},
 		{"fleets of nothing", func(p *Params) { p.FleetFor = "" }, false},

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/assaynet/assay/challenges"
@@ -114,7 +115,7 @@ func TestSlotWatched(t *testing.T) {
 			for first := 0; first < 20*block; first += block {
 				count := make(map[Target]int)
 				pairs := make(map[Pair]int)
-				line := ""
+				var line strings.Builder
 				for k := range block {
 					epoch := uint64(first + k)
 					in := members(t, r, challenges.Hash{1}, epoch, d, tt.watched)[0]
@@ -128,7 +129,7 @@ func TestSlotWatched(t *testing.T) {
 						count[x]++
 					}
 					for _, x := range tt.half {
-						line += map[bool]string{true: "1", false: "0"}[in[x]]
+						line.WriteString(map[bool]string{true: "1", false: "0"}[in[x]])
 						for _, y := range tt.half {
 							if in[x] && in[y] {
 								pairs[Pair{x, y}]++
@@ -136,7 +137,7 @@ func TestSlotWatched(t *testing.T) {
 						}
 					}
 				}
-				order[line] = true
+				order[line.String()] = true
 				for _, x := range tt.always {
 					if count[x] != block {
 						t.Errorf("%s: %v in %d of %d slots", tt.name, x, count[x], block)
