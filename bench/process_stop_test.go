@@ -182,7 +182,8 @@ func TestProcessReload(t *testing.T) {
 	began := time.Now()
 	c.startAll(c.all()...)
 	c.until(40*time.Second, "the first provider passes", c.passes(began, c.checkers, c.providers[:1]))
-	first := c.network.Registry.Clock().Epoch(time.Now())
+	clock := c.network.Registry.Clock()
+	next, _ := c.next(k, c.providers[0], time.Now()) // from here on each epoch has its challenge
 
 	network, config := read(t, c.file), filepath.Join(k.dir, node.ConfigName)
 	settings := read(t, config)
@@ -220,6 +221,7 @@ func TestProcessReload(t *testing.T) {
 	c.reload(k, "msg=reloaded providers=2 log=debug")
 	c.until(20*time.Second, "debug lines", func() bool { return strings.Contains(k.said(), "level=DEBUG msg=verdict") })
 
+	time.Sleep(time.Until(clock.Start(next.Epoch + 2)))
 	stopped := time.Now()
 	c.stopAll()
 	t.Logf("\n%v", c.audit(nil))
@@ -235,12 +237,12 @@ func TestProcessReload(t *testing.T) {
 			t.Errorf("reloading cut a challenge short: %+v", info)
 		}
 	}
-	for epoch := first; epoch+1 < must(db.SealedEpoch())(t); epoch++ {
+	for epoch := next.Epoch; epoch+1 < must(db.SealedEpoch())(t); epoch++ {
 		had := 0
 		for _, r := range must(db.EpochRecords(epoch))(t) {
 			if r.Provider == c.providers[0].id {
 				for _, it := range r.Items {
-					if it.Slot == 0 { // slots draw who is in them
+					if it.Slot == 0 && it.Fleet == (report.FleetPart{}) { // slots draw who is in them, and fleets come by turns
 						had++
 					}
 				}
