@@ -1,13 +1,11 @@
 package committee
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"lukechampine.com/blake3"
@@ -19,7 +17,7 @@ import (
 // provider, one operator, one network. Operators and addresses are the
 // providers' own words: whoever joins a group adds to it, and takes nothing out.
 type Group struct {
-	Label   string   // "provider <id>", "operator <name>", "net 10.1.2.0/24" or "net 2001:db8:0::/48"
+	Label   string   // "provider <id>", "operator <name>", "net 10.1.2.0/24" or "net 2001:db8::/48"
 	Targets []Target // ascending, at least two
 }
 
@@ -189,77 +187,18 @@ func network(addr string) (string, bool) {
 	if len(part) < 3 || part[0] != "" || slices.Contains(part, "p2p-circuit") {
 		return "", false
 	}
-	var ip [16]byte
-	switch {
-	case part[1] == "ip4":
-		v4, ok := parseIPv4(part[2])
-		if !ok || v4 == [4]byte{} {
-			return "", false
-		}
-		return fmt.Sprintf("%d.%d.%d.0/24", v4[0], v4[1], v4[2]), true
-	case part[1] != "ip6":
+	ip, err := netip.ParseAddr(part[2])
+	if err != nil || ip.Zone() != "" || part[1] != "ip4" && part[1] != "ip6" || ip.Is4() != (part[1] == "ip4") {
 		return "", false
 	}
-	ip, ok := parseIPv6(part[2])
-	mapped := [12]byte{10: 0xff, 11: 0xff}
-	switch {
-	case !ok || ip == [16]byte{}:
+	ip = ip.Unmap()
+	if ip.IsUnspecified() {
 		return "", false
-	case bytes.Equal(ip[:12], mapped[:]):
-		return network(fmt.Sprintf("/ip4/%d.%d.%d.%d", ip[12], ip[13], ip[14], ip[15]))
 	}
-	return fmt.Sprintf("%x:%x:%x::/48", binary.BigEndian.Uint16(ip[0:]), binary.BigEndian.Uint16(ip[2:]), binary.BigEndian.Uint16(ip[4:])), true
-}
-
-// parseIPv4 reads a dotted quad without leading zeros.
-func parseIPv4(s string) (ip [4]byte, ok bool) {
-	parts := strings.Split(s, ".")
-	if len(parts) != 4 {
-		return ip, false
+	bits := 48
+	if ip.Is4() {
+		bits = 24
 	}
-	for i, p := range parts {
-		n, err := strconv.ParseUint(p, 10, 8)
-		if err != nil || p != strconv.FormatUint(n, 10) {
-			return ip, false
-		}
-		ip[i] = byte(n)
-	}
-	return ip, true
-}
-
-// parseIPv6 reads groups of one to four hex digits, of which :: leaves out one or
-// more that are zero, and a dotted quad as the last two (RFC 4291, 2.2). It knows
-// no zones.
-func parseIPv6(s string) (ip [16]byte, ok bool) {
-	front, back, short := strings.Cut(s, "::")
-	head, ok := parseGroups(front, !short)
-	tail, okTail := parseGroups(back, true)
-	n := len(head) + len(tail)
-	switch {
-	case !ok || !okTail, short && n > 14, !short && n != 16:
-		return ip, false
-	}
-	copy(ip[:], head)
-	copy(ip[16-len(tail):], tail)
-	return ip, true
-}
-
-// parseGroups reads groups between single colons; the last may be a dotted quad.
-func parseGroups(s string, last bool) ([]byte, bool) {
-	if s == "" {
-		return nil, true
-	}
-	var out []byte
-	parts := strings.Split(s, ":")
-	for i, p := range parts {
-		if v4, ok := parseIPv4(p); ok && last && i == len(parts)-1 {
-			return append(out, v4[:]...), true
-		}
-		n, err := strconv.ParseUint(p, 16, 16)
-		if err != nil || len(p) > 4 {
-			return nil, false
-		}
-		out = binary.BigEndian.AppendUint16(out, uint16(n))
-	}
-	return out, true
+	prefix, _ := ip.Prefix(bits) // shorter than the address
+	return prefix.String(), true
 }
