@@ -222,7 +222,7 @@ func query(r *http.Request) (q report.Query, err error) {
 	v := r.URL.Query()
 	q.Kind = challenges.Kind(v.Get("kind"))
 	if q.Kind != "" && !slices.Contains(challenges.Kinds(), q.Kind) {
-		return q, fmt.Errorf("kind %q: want matmul or probe", q.Kind)
+		return q, fmt.Errorf("kind %q: want one of %v", q.Kind, challenges.Kinds())
 	}
 	if o := v.Get("outcome"); o != "" {
 		if q.Outcome, err = challenges.ParseOutcome(o); err != nil {

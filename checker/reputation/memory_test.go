@@ -246,13 +246,17 @@ func TestWhy(t *testing.T) {
 	for i := range fp64 {
 		fp64[i].Flavour = challenges.FP64
 	}
+	var wrong [8]uint64
+	wrong[challenges.Wrong] = 30
 	for _, tt := range []struct {
 		name string
 		s    Standing
 		want []string
 	}{
 		{"none", Standing{}, nil},
-		{"proofs", Standing{Proofs: make([]challenges.Hash, 3)}, []string{"3 transcripts"}},
+		{"proofs, of which the first are kept", Standing{
+			Proofs: make([]challenges.Hash, MaxProofs), Kinds: []KindCount{{Kind: challenges.FMA, Outcomes: wrong}},
+		}, []string{"30 transcripts"}},
 		{"below the claim", Standing{Figures: figures(1000, 2, six...)}, []string{"50 % (median of 6 figures of 2 checkers) of its claims"}},
 		// The figures of the others are fine, and would hide it.
 		{

@@ -20,7 +20,7 @@ func Why(s *Standing, p *committee.Params) []evidence.Reason {
 		var detail string
 		switch f {
 		case FlagWorkIncorrect:
-			detail = fmt.Sprintf("%d transcripts prove a wrong value", len(s.Proofs))
+			detail = fmt.Sprintf("%d transcripts prove a wrong value", s.gpu(challenges.Wrong))
 		case FlagBelowClaim:
 			low, of := belowClaim(s, p)
 			detail = "it computed " + shares(low) + " of its claims"

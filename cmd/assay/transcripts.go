@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -28,12 +29,22 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.dir, "dir", "", "a stopped node's folder, or a stopped devnet's")
 	f.StringVar(&s.api, "api", "", "a running checker's API, such as http://127.0.0.1:8420")
-	f.StringVar(&s.kind, "kind", "", "only this kind: fma, matmul or probe")
+	f.StringVar(&s.kind, "kind", "", "only this kind: "+kinds())
 	f.StringVar(&s.outcome, "outcome", "", "only this outcome, such as pass or wrong")
 	f.StringVar(&s.provider, "provider", "", "only of this provider (64 hex digits)")
 	f.IntVar(&s.limit, "limit", 100, "at most so many, newest first")
 	cmd.MarkFlagsMutuallyExclusive("dir", "api")
 	cmd.MarkFlagsOneRequired("dir", "api")
+}
+
+// kinds lists the kinds of challenges, for people.
+func kinds() string {
+	var names []string
+	for _, k := range challenges.Kinds() {
+		names = append(names, string(k))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // open opens the source and reads the list.
@@ -43,7 +54,7 @@ func (s *selection) open(cmd *cobra.Command) (node.Source, []client.Transcript, 
 		return nil, nil, usageError{fmt.Errorf("--limit %d: want a positive number", s.limit)}
 	}
 	if q.Kind != "" && !slices.Contains(challenges.Kinds(), q.Kind) {
-		return nil, nil, usageError{fmt.Errorf("--kind %q: want fma, matmul or probe", s.kind)}
+		return nil, nil, usageError{fmt.Errorf("--kind %q: want %s", s.kind, kinds())}
 	}
 	if s.outcome != "" {
 		o, err := challenges.ParseOutcome(s.outcome)
