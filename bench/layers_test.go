@@ -54,7 +54,7 @@ var drivers = map[string]string{
 }
 
 var (
-	// net/netip is left: values, and parsers of text.
+	// But for net/netip: values and parsers of text, no network.
 	impure = regexp.MustCompile(`^(net|os|log)(/|$)|^github\.com/(libp2p|cockroachdb)/`)
 	clock  = regexp.MustCompile(`^(Now|Since|Until|Sleep|After|AfterFunc|Tick|NewTimer|NewTicker)$`)
 )

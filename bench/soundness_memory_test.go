@@ -21,7 +21,7 @@ import (
 // coreRates are the best that one core of this machine does, in ns an item.
 type coreRates struct {
 	read float64 // by the honest engine: hop, read, mix
-	bare float64 // by a loop that knows no windows
+	bare float64 // by a loop of reads and steps alone
 	made float64 // again from the cache, side by side
 	far  float64 // from a file, one at a time
 }
@@ -181,7 +181,7 @@ func TestMemoryOnACore(t *testing.T) {
 		}
 		r.read = middle(honest)
 		if *soundness > 0 {
-			fmt.Printf("\n%d MiB, %d windows; ns an item: honest %.1f, without windows %.1f, made again %.0f (%.1f reads), from a file %.0f\n\n",
+			fmt.Printf("\n%d MiB, %d windows; ns an item: honest %.1f, in a bare loop %.1f, made again %.0f (%.1f reads), from a file %.0f\n\n",
 				size>>20, set.Windows(), r.read, r.bare, r.made, r.made/r.bare, r.far)
 			fmt.Println("| | time, of the honest: measured | law | V/D, measured rates | V/D, the row's | held in truth |\n|---|---|---|---|---|---|")
 		}

@@ -84,7 +84,7 @@ func Profiles() []Profile {
 	const small, large = 1 << 15, 1 << 18 // 2 MiB where the cache must fit beside little, else 16 MiB
 	rows := []Profile{
 		simulated, vector,
-		real(5000, "cpu", large, 384, 8, 60e6, 5e6),            // a core: measured, docs/SOUNDNESS.md; links are files in memory
+		real(5000, "cpu", large, 384, 8, 75e6, 5e6),            // one core: measured, docs/SOUNDNESS.md; links are files in memory
 		real(5001, "gddr6-4m", small, 128, 16, 3_000e6, 200e6), // T4
 		real(5002, "gddr6-6m", small, 128, 32, 8_800e6, 390e6), // A10, RTX 3090
 		real(5003, "l4", large, 384, 16, 2_800e6, 390e6),       // L4

@@ -103,6 +103,8 @@ func (c *Collector) slots(epoch uint64, provider challenges.NodeID, o reputation
 		r := reputation.Ran{
 			Slot: it.Slot, Target: committee.Target{Provider: provider, Device: it.Device}, Ops: it.OpsLower, Flavour: flavour,
 		}
+		// SPEC: G4. A reader MUST NOT count the slot of an item that these draws do not
+		// give to its checker.
 		plan := committee.SlotPlan(c.registry, c.registry.Hash(), o.Checker, epoch, []committee.Target{r.Target}, nil)
 		if !slices.ContainsFunc(plan, func(s committee.Slotted) bool { return s.Number+1 == it.Slot }) {
 			continue

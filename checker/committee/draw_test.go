@@ -2,8 +2,13 @@ package committee
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"lukechampine.com/blake3"
 
 	"github.com/assaynet/assay/challenges"
 )
@@ -166,5 +171,34 @@ func TestSlotPlan(t *testing.T) {
 	}
 	if got := SlotPlan(r, challenges.Hash{9}, challenges.NodeID{99}, 0, targets, nil); got != nil {
 		t.Errorf("a stranger's plan: %v", got)
+	}
+}
+
+// TestDrawOfTheSpecification has the bytes of docs/PROTOCOL.md, G2, made by hand.
+func TestDrawOfTheSpecification(t *testing.T) {
+	spec, err := os.ReadFile(filepath.Join("..", "..", "docs", "PROTOCOL.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := strings.Repeat("\x00", 31)
+	for _, tt := range []struct {
+		name string
+		got  challenges.Hash
+		by   string
+	}{
+		{"offset", drawn("offset", []byte("net 10.1.2.0/24")), "assay/draw/v1/offset" + "\x0f" + zeros[:7] + "net 10.1.2.0/24"},
+		{
+			"slot",
+			drawn("slot", make([]byte, 32), number(5), Target{Provider: challenges.NodeID{31: 7}, Device: "gpu0"}.append(nil)),
+			"assay/draw/v1/slot" + "\x20" + zeros[:7] + zeros + "\x00" + "\x08" + zeros[:7] + "\x05" + zeros[:7] +
+				"\x2c" + zeros[:7] + zeros + "\x07" + "\x04" + zeros[:7] + "gpu0",
+		},
+	} {
+		if want := challenges.Hash(blake3.Sum256([]byte(tt.by))); tt.got != want {
+			t.Errorf("%s: %s, want %s", tt.name, tt.got, want)
+		}
+		if !strings.Contains(string(spec), "\n    "+tt.got.String()+"\n") {
+			t.Errorf("%s: the specification does not show %s", tt.name, tt.got)
+		}
 	}
 }

@@ -25,6 +25,7 @@ type Group struct {
 // networks, each kind ascending by label. The same devices under two labels are
 // one group, with the first of them.
 func Groups(offers map[challenges.NodeID]challenges.Offer) []Group {
+	// SPEC: G1. Devices of one provider, operator or network, at least two.
 	var found [3]map[string][]Target // of a provider, an operator, a network
 	for k := range found {
 		found[k] = make(map[string][]Target)
@@ -108,6 +109,7 @@ func fleets(r *Registry, epoch uint64, groups []Group) []Fleet {
 		Fleet
 		turn challenges.Hash
 	}
+	// SPEC: G3. A group is due where (epoch + spread) mod fleet-every is 0.
 	every := uint64(max(1, r.Params.FleetEvery))
 	var dues []due
 	for _, g := range groups {
@@ -171,6 +173,7 @@ func drawn(use string, fields ...[]byte) challenges.Hash { return blake3.Sum256(
 
 // framed writes fields with their lengths, so that no two lists look the same.
 func framed(use string, fields [][]byte) []byte {
+	// SPEC: G2. "assay/draw/v1/" || use || le64(len(f_1)) || f_1 || ...
 	b := append([]byte("assay/draw/v1/"), use...)
 	for _, f := range fields {
 		b = append(binary.LittleEndian.AppendUint64(b, uint64(len(f))), f...)

@@ -54,6 +54,7 @@ func SlotPlan(r *Registry, beacon challenges.Hash, checker challenges.NodeID, ep
 		for _, t := range targets {
 			in, ok := set[t]
 			if !ok {
+				// SPEC: G4. In if the least bit of the draw's first byte is set.
 				in = drawn("slot", beacon[:], number(n), t.append(nil))[0]&1 == 1
 			}
 			if in && r.first("slot checker", beacon[:], number(n), t.append(nil)) == checker {
