@@ -75,26 +75,34 @@ func New(data []byte, width int) *Tree {
 // Root is BLAKE3 of the data.
 func (t *Tree) Root() [32]byte { return t.root }
 
-// cv is the chaining value of the subtree over chunks [lo, hi), not the root.
-func (t *Tree) cv(lo, hi int) [8]uint32 {
-	h := bits.Len(uint(hi - lo - 1))
-	return t.levels[h][lo>>h]
-}
-
-// Open proves the chunks that hold the given entries: first the chunks, in
-// ascending order and once each, then the siblings that the verifier lacks, in
-// the order in which it walks the tree.
+// Open proves the chunks that hold the given entries.
 func (t *Tree) Open(entries []uint32) []byte {
-	want := t.layout.chunksOf(entries)
-	out := make([]byte, 0, t.layout.bytes(want))
-	for _, c := range want {
+	chunks, siblings := t.layout.Parts(entries)
+	out := make([]byte, 0, len(chunks)*ChunkBytes+len(siblings)*cvBytes)
+	for _, c := range chunks {
 		out = append(out, t.data[c*ChunkBytes:][:ChunkBytes]...)
 	}
-	siblings(0, t.layout.Chunks, want, func(lo, hi int) {
-		cv := cvHash(t.cv(lo, hi))
+	for _, s := range siblings {
+		cv := cvHash(t.levels[s.Level][s.Index])
 		out = append(out, cv[:]...)
-	})
+	}
 	return out
+}
+
+// Sibling is where a chaining value stands in a tree: subtree Index of a level,
+// whose subtrees have up to 2^Level chunks. Level 0 are the chunks' own.
+type Sibling struct{ Level, Index int }
+
+// Parts lists what an opening of the given entries is made of: first the chunks,
+// in ascending order and once each, then the siblings that the verifier lacks, in
+// the order in which it walks the tree.
+func (l Layout) Parts(entries []uint32) (chunks []int, lacking []Sibling) {
+	chunks = l.chunksOf(entries)
+	siblings(0, l.Chunks, chunks, func(lo, hi int) {
+		h := bits.Len(uint(hi - lo - 1))
+		lacking = append(lacking, Sibling{h, lo >> h})
+	})
+	return chunks, lacking
 }
 
 // siblings visits the subtrees of chunks [lo, hi) that hold none of the wanted

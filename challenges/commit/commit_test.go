@@ -249,3 +249,45 @@ func TestOpeningOfDuplicates(t *testing.T) {
 		t.Errorf("values %v, %v: want one for each position, as drawn", values, err)
 	}
 }
+
+// The parts of an opening, fetched from wherever the tree stands, are the opening.
+func TestPartsAreTheOpening(t *testing.T) {
+	for _, chunks := range []int{1, 2, 3, 7, 8, 13, 64, 65} {
+		data := testMatrix(chunks)
+		tree := New(data, 4)
+		entries := []uint32{uint32(chunks*256 - 1), 0, 1, uint32(chunks/2) * 256}
+		want, siblings := tree.layout.Parts(entries)
+		if !slices.IsSorted(want) {
+			t.Errorf("%d chunks: %v", chunks, want)
+		}
+		var opening []byte
+		for _, c := range want {
+			opening = append(opening, data[c*ChunkBytes:][:ChunkBytes]...)
+		}
+		for _, s := range siblings {
+			// A subtree is BLAKE3 of its own chunks, but for the root's flag.
+			cv := subtree(data, s.Index<<s.Level, min((s.Index+1)<<s.Level, chunks))
+			for _, w := range cv {
+				opening = binary.LittleEndian.AppendUint32(opening, w)
+			}
+		}
+		if !bytes.Equal(opening, tree.Open(entries)) {
+			t.Errorf("%d chunks: the parts differ from the opening", chunks)
+		}
+		if len(opening) != tree.layout.OpeningBytes(entries) {
+			t.Errorf("%d chunks: %d bytes", chunks, len(opening))
+		}
+	}
+}
+
+// subtree is the chaining value of chunks [lo, hi), by the paper's recursion.
+func subtree(data []byte, lo, hi int) [8]uint32 {
+	if hi-lo == 1 {
+		return guts.ChainingValue(guts.CompressChunk(data[lo*ChunkBytes:hi*ChunkBytes], &guts.IV, uint64(lo), 0))
+	}
+	left := 1
+	for 2*left < hi-lo {
+		left *= 2
+	}
+	return guts.ChainingValue(guts.ParentNode(subtree(data, lo, lo+left), subtree(data, lo+left, hi), &guts.IV, 0))
+}
