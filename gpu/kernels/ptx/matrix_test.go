@@ -85,21 +85,22 @@ func mmaKernel(f fragments) string {
 	if f.float {
 		class = "f"
 	}
-	body := "mad.wide.u32 %rd1, %r0, 48, %rd1;\nmad.wide.u32 %rd2, %r0, 16, %rd2;\n"
+	var body strings.Builder
+	body.WriteString("mad.wide.u32 %rd1, %r0, 48, %rd1;\nmad.wide.u32 %rd2, %r0, 16, %rd2;\n")
 	for i := range f.regsA {
-		body += fmt.Sprintf("ld.global.b32 %%r%d, [%%rd1+%d];\n", 10+i, 4*i)
+		body.WriteString(fmt.Sprintf("ld.global.b32 %%r%d, [%%rd1+%d];\n", 10+i, 4*i))
 	}
 	for i := range f.regsB {
-		body += fmt.Sprintf("ld.global.b32 %%r%d, [%%rd1+%d];\n", 20+i, 16+4*i)
+		body.WriteString(fmt.Sprintf("ld.global.b32 %%r%d, [%%rd1+%d];\n", 20+i, 16+4*i))
 	}
 	for i := range sums {
-		body += fmt.Sprintf("ld.global.b32 %%%s%d, [%%rd1+%d];\n", class, 30+i, 32+4*i)
+		body.WriteString(fmt.Sprintf("ld.global.b32 %%%s%d, [%%rd1+%d];\n", class, 30+i, 32+4*i))
 	}
-	body += fmt.Sprintf("%s %s, %s, %s, %s;\n", f.op, list(class, 40, sums), list("r", 10, f.regsA), list("r", 20, f.regsB), list(class, 30, sums))
+	body.WriteString(fmt.Sprintf("%s %s, %s, %s, %s;\n", f.op, list(class, 40, sums), list("r", 10, f.regsA), list("r", 20, f.regsB), list(class, 30, sums)))
 	for i := range sums {
-		body += fmt.Sprintf("st.global.b32 [%%rd2+%d], %%%s%d;\n", 4*i, class, 40+i)
+		body.WriteString(fmt.Sprintf("st.global.b32 [%%rd2+%d], %%%s%d;\n", 4*i, class, 40+i))
 	}
-	return kernel(f.header, body)
+	return kernel(f.header, body.String())
 }
 
 func TestMma(t *testing.T) {
@@ -200,11 +201,11 @@ func ldmatrixKernel(op string, n int) string {
 }
 
 func stores(n int) string {
-	s := ""
+	var s strings.Builder
 	for i := range n {
-		s += fmt.Sprintf("st.global.u32 [%%rd4+%d], %%r%d;\n", 4*i, 20+i)
+		s.WriteString(fmt.Sprintf("st.global.u32 [%%rd4+%d], %%r%d;\n", 4*i, 20+i))
 	}
-	return s
+	return s.String()
 }
 
 func TestLdmatrix(t *testing.T) {

@@ -169,11 +169,11 @@ func FuzzParse(f *testing.F) {
 	f.Add(wgmmaKernel(layouts[4], 8, "32.s32.s8.s8", "", "r"))
 	f.Add(mmaKernel(mmas[0]))
 	f.Add(ldmatrixKernel("ldmatrix.sync.aligned.m8n8.x4.shared.b16", 4))
-	var all string
+	var all strings.Builder
 	for _, s := range scalars {
-		all += strings.NewReplacer("$d", "%r1", "$a", "%r2", "$b", "%r3", "$c", "%r4").Replace(s.text) + "\n"
+		all.WriteString(strings.NewReplacer("$d", "%r1", "$a", "%r2", "$b", "%r3", "$c", "%r4").Replace(s.text) + "\n")
 	}
-	f.Add(kernel(sm80, all))
+	f.Add(kernel(sm80, all.String()))
 	f.Fuzz(func(t *testing.T, src string) {
 		m, err := ptx.Parse(src)
 		if err != nil {

@@ -35,7 +35,8 @@ const matrixBytes = 32768 // room for an operand
 // wgmmaKernel brings both operands by bulk copies, multiplies and stores the sums.
 func wgmmaKernel(l layout, n int, op, rest, class string) string {
 	desc := l.mode<<62 | uint64(l.stride>>4)<<32 | uint64(l.lead>>4)<<16
-	body := fmt.Sprintf(`
+	var body strings.Builder
+	body.WriteString(fmt.Sprintf(`
 		mov.u32 %%r1, sh;
 		add.s32 %%r2, %%r1, %d;
 		setp.ne.s32 %%p1, %%r0, 0;
@@ -62,20 +63,20 @@ func wgmmaKernel(l layout, n int, op, rest, class string) string {
 		add.s64 %%rd7, %%rd6, %d;
 		mov.pred %%p3, 0;
 		mov.pred %%p4, -1;
-		wgmma.fence.sync.aligned;`, 2*matrixBytes, 2*matrixBytes, matrixBytes, matrixBytes, matrixBytes, desc, matrixBytes>>4)
+		wgmma.fence.sync.aligned;`, 2*matrixBytes, 2*matrixBytes, matrixBytes, matrixBytes, matrixBytes, desc, matrixBytes>>4))
 	for s := range l.steps {
 		scale := "%p4"
 		if s == 0 {
 			scale = "%p3"
 		}
-		body += fmt.Sprintf("\nadd.s64 %%rd8, %%rd6, %d; add.s64 %%rd9, %%rd7, %d;\n", 2*s, 2*s)
-		body += fmt.Sprintf("wgmma.mma_async.sync.aligned.m64n%dk%s %s, %%rd8, %%rd9, %s%s;", n, op, list(class, 40, n/2), scale, rest)
+		body.WriteString(fmt.Sprintf("\nadd.s64 %%rd8, %%rd6, %d; add.s64 %%rd9, %%rd7, %d;\n", 2*s, 2*s))
+		body.WriteString(fmt.Sprintf("wgmma.mma_async.sync.aligned.m64n%dk%s %s, %%rd8, %%rd9, %s%s;", n, op, list(class, 40, n/2), scale, rest))
 	}
-	body += fmt.Sprintf("\nwgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;\nmul.lo.s32 %%r9, %%r0, %d;\nmad.wide.u32 %%rd2, %%r9, 4, %%rd2;\n", n/2)
+	body.WriteString(fmt.Sprintf("\nwgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 0;\nmul.lo.s32 %%r9, %%r0, %d;\nmad.wide.u32 %%rd2, %%r9, 4, %%rd2;\n", n/2))
 	for i := range n / 2 {
-		body += fmt.Sprintf("st.global.b32 [%%rd2+%d], %%%s%d;\n", 4*i, class, 40+i)
+		body.WriteString(fmt.Sprintf("st.global.b32 [%%rd2+%d], %%%s%d;\n", 4*i, class, 40+i))
 	}
-	return kernel(sm90, body)
+	return kernel(sm90, body.String())
 }
 
 const wgmmaShared = 2*matrixBytes + 8
