@@ -37,20 +37,22 @@ var layers = map[string]string{
 	"checker/report":    "challenges challenges/memory checker/committee checker/evidence",
 	"checker/sla":       evidence, "checker/reputation": evidence + " checker/sla",
 
-	"gpu": device, "gpu/kernels": "", "gpu/kernels/ptx": "",
-	"gpu/cuda": device + " gpu gpu/kernels", "gpu/nvml": device + " gpu", "gpu/worker": device + " gpu",
+	"gpu": device, "gpu/exam": device + " gpu", "gpu/kernels": "", "gpu/kernels/ptx": "gpu/kernels/ptx/scalar gpu/kernels/ptx/syntax gpu/kernels/ptx/tile", "gpu/kernels/ptx/scalar": "",
+	"gpu/kernels/ptx/syntax": "gpu/kernels/ptx/scalar", "gpu/kernels/ptx/tile": "gpu/kernels/ptx/scalar", "gpu/kernels/source": "", "gpu/kernels/build": "gpu/kernels/source",
+	"gpu/cuda": device + " gpu gpu/exam gpu/kernels gpu/cuda/driver gpu/cuda/cublaslt", "gpu/cuda/dl": "", "gpu/cuda/cublaslt": "gpu/cuda/dl",
+	"gpu/cuda/driver": "gpu/models gpu/cuda/dl", "gpu/cuda/fakecuda": "gpu/cuda/dl", "gpu/nvml": device + " gpu", "gpu/worker": device + " gpu",
 	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu gpu/models challenges challenges/fma challenges/memory challenges/simd",
 	"p2p": "challenges", "store": pure + " store/disk", "store/disk": "", "store/spool": "", "checker": pure, "checker/client": pure,
 	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
 
 	"cmd/node": pure + shell, "cmd/devnet": pure + shell + " prover/cheat cmd/node",
 	"cmd/assay":     pure + " checker/client cmd/node cmd/devnet",
-	"cmd/assay-gpu": pure + shell + " gpu/kernels gpu/cuda gpu/nvml", "bench": "",
+	"cmd/assay-gpu": pure + shell + " gpu/exam gpu/kernels gpu/cuda gpu/cuda/driver gpu/nvml", "bench": "",
 }
 
 // drivers are the modules that load NVIDIA's libraries, and who may.
 var drivers = map[string]string{
-	"github.com/ebitengine/purego": "gpu/cuda cmd/assay-gpu", "github.com/NVIDIA/go-nvml": "gpu/nvml cmd/assay-gpu",
+	"github.com/ebitengine/purego": "gpu/cuda/dl", "github.com/NVIDIA/go-nvml": "gpu/nvml",
 }
 
 var (

@@ -1,0 +1,120 @@
+package cuda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"time"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
+	"github.com/assaynet/assay/gpu"
+	"github.com/assaynet/assay/gpu/exam"
+)
+
+// MemoryReport is a class of the table, on a dataset as challenges ask for.
+type MemoryReport struct {
+	Class string `json:"class"`
+	Items uint64 `json:"items"`
+	Bytes uint64 `json:"dataset_bytes"`
+
+	FillS           float64 `json:"fill_s"`
+	MadePerS        float64 `json:"items_made_per_s"`
+	MadeBytesPerS   float64 `json:"items_made_bytes_per_s"`
+	ReadPerS        float64 `json:"items_walked_per_s"` // by walks: each read waits for the one before it
+	ReadBytesPerS   float64 `json:"items_walked_bytes_per_s"`
+	RandomPerS      float64 `json:"items_read_per_s"` // at random, none waits: the most that walks could reach
+	RandomBytesPerS float64 `json:"items_read_bytes_per_s"`
+
+	ClassReadPerS uint64  `json:"class_items_read_per_s"` // what the table takes for the class's best
+	ClassMadePerS uint64  `json:"class_items_made_per_s"`
+	ProvenBytes   uint64  `json:"proven_bytes"` // by the walks' rate
+	HiddenShare   float64 `json:"hidden_share"` // of the dataset, that the class's best could do without
+
+	Challenge *exam.Result `json:"challenge,omitempty"`
+}
+
+func (d *Device) measureMemory(ctx context.Context, o Options) (*MemoryReport, error) {
+	class, err := memory.Lookup(o.Class)
+	if err != nil {
+		return nil, err
+	}
+	set := memory.Dataset{Profile: class, Items: o.Items}
+	if set.Items == 0 {
+		set.Items = memory.Items(d.info.Memory)
+	}
+	r := &MemoryReport{
+		Class: class.Name, Items: set.Items, Bytes: set.Bytes(),
+		ClassReadPerS: class.ReadRate, ClassMadePerS: class.MakeRate, HiddenShare: class.Hidden(),
+	}
+	begun := time.Now()
+	filled, err := d.Fill(ctx, gpu.MemoryJob{Device: d.info.ID, Set: set})
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(begun)
+	r.FillS, r.MadePerS = took.Seconds(), per(float64(set.Items), took)
+	r.MadeBytesPerS = r.MadePerS * memory.ItemBytes
+	m, ok := filled.(*dataset)
+	if !ok {
+		return nil, fmt.Errorf("a dataset of type %T", filled)
+	}
+	r.RandomPerS, err = d.randomRate(ctx, m)
+	r.RandomBytesPerS = r.RandomPerS * memory.ItemBytes
+	if err == nil {
+		r.ReadPerS, err = walkRate(ctx, m)
+	}
+	r.ReadBytesPerS = r.ReadPerS * memory.ItemBytes
+	r.ProvenBytes = set.Proven(uint64(r.ReadPerS))
+	if err = errors.Join(err, filled.Close()); err != nil {
+		return nil, err
+	}
+	if !o.Alone {
+		r.Challenge, err = exam.Memory(ctx, d, o.Class, set.Items)
+	}
+	return r, err
+}
+
+// walkRate is how many items a second the walks of a challenge read, by the host's
+// clock: from their begin to their last root.
+func walkRate(ctx context.Context, m *dataset) (float64, error) {
+	begun := time.Now()
+	run, err := m.Walk(ctx, challenges.Hash{1})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		root, nextErr := run.Next(ctx)
+		if err = nextErr; err != nil {
+			break
+		}
+		if _, err = run.Open(ctx, root.Round, []uint32{0}); err != nil {
+			break
+		}
+	}
+	took := time.Since(begun)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return per(float64(m.set.Reads()), took), errors.Join(err, run.Close())
+}
+
+// randomRate is how many items a second the card reads where no read waits for
+// another, in the windows that walks read in.
+func (d *Device) randomRate(ctx context.Context, m *dataset) (float64, error) {
+	t, err := newTrial(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	n := min(m.set.Walks(), perLaunch(m.set.ReadRate/uint64(m.set.Steps)))
+	out, windows, seed := t.room(int(n)*8), m.set.Windows(), uint64(0)
+	took := t.timed(repeats, func(q queue) error {
+		seed++
+		return q.spread(memRandom, n, 0, uint64(m.pieces), uint64(m.shift), uint64(out), n, m.set.Items/windows, windows,
+			uint64(bits.TrailingZeros64(m.set.Batch)), uint64(m.set.Steps), seed)
+	})
+	rate := per(float64(n)*float64(m.set.Steps), took)
+	return rate, errors.Join(t.err, d.release(&t.holds, func() {}))
+}
