@@ -74,7 +74,9 @@ func TestStreamsWait(t *testing.T) {
 			if b.word(0) != test.want {
 				t.Errorf("got %#x", b.word(0))
 			}
-			b.do(func(c *Calls) error { return errors.Join(c.DestroyEvent(filled), c.DestroyStream(other)) })
+			b.do(func(c *Calls) error {
+				return errors.Join(c.Await(t.Context(), filled), c.DestroyEvent(filled), c.DestroyStream(other))
+			})
 		})
 	}
 }

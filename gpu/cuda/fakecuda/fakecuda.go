@@ -97,12 +97,13 @@ func (d *Driver) Count(name string) int {
 	return int(dl.Call(d.countAt, uintptr(unsafe.Pointer(&b[0]))))
 }
 
-// Leaves fails the test if something is left on the cards.
+// Leaves fails the test if something is left on the cards, or was freed while queued
+// work still used it.
 func (d *Driver) Leaves(t testing.TB) {
 	t.Helper()
-	for _, name := range []string{"allocations", "pinned", "streams", "events", "modules", "contexts", "leaked"} {
+	for _, name := range []string{"allocations", "pinned", "streams", "events", "modules", "contexts", "leaked", "early"} {
 		if n := d.Count(name); n != 0 {
-			t.Errorf("%d %s are left", n, name)
+			t.Errorf("%d %s: are left, or were freed too early", n, name)
 		}
 	}
 }

@@ -33,6 +33,8 @@ static CUresult give(struct device *d, uint64_t at, int pinned) {
 	for (struct memory *m = d->memory; m; m = m->next) {
 		if ((uint64_t)m->base != at || m->freed || m->pinned != pinned) continue;
 		m->freed = 1;
+		// A driver would wait here for the work to end: nobody is to make it.
+		if (streams_use(d, m->base, m->mapped)) count("early", NULL, 1);
 		// In one step: another thread's memory could land in a gap.
 		mmap(m->base, m->mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 		return OK;

@@ -131,6 +131,7 @@ struct memory *memory_find(struct device *d, uint64_t at, uint64_t bytes, int pi
 CUresult memory_intact(struct device *d); // after a kernel: nothing beside the allocations is written
 void memory_drop(struct device *d);
 uint64_t memory_used(struct device *d);
+int streams_use(struct device *d, const char *base, uint64_t bytes); // something queued touches it
 CUresult streams_drain(struct device *d);
 void streams_drop(struct device *d);
 // How many live things there are, or have been; see fake_count.

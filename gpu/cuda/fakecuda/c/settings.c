@@ -82,7 +82,8 @@ struct settings settings_now(void) {
 }
 
 // fake_count: launches, launches.KERNEL, and the live allocations, pinned, streams,
-// events, modules, contexts; calls within a context, stuck ones; leaked: what contexts still had when they were given back.
+// events, modules, contexts; calls within a context, stuck ones; leaked: what contexts
+// still had when they were given back; early: what was freed while queued work used it.
 static struct { char name[64]; int64_t n; } counters[128];
 
 // The lock is held.

@@ -104,6 +104,22 @@ static CUresult run_until(struct device *d, struct stream *s, struct event *e, u
 	return OK;
 }
 
+int streams_use(struct device *d, const char *base, uint64_t bytes) {
+	uint64_t from = (uint64_t)base, to = from + bytes;
+	for (struct stream *s = d->streams; s; s = s->next) {
+		for (struct op *op = s->head; op; op = op->next) {
+			if (op->kind == LAUNCH) {
+				const char *kinds = op->function->kernel->parameters;
+				for (int i = 0; kinds[i]; i++)
+					if (kinds[i] == 'p' && op->arguments.value[i] >= from && op->arguments.value[i] < to) return 1;
+			} else if (op->kind != RECORD && op->kind != WAIT) {
+				if ((op->dst >= from && op->dst < to) || (op->kind != FILL && op->src >= from && op->src < to)) return 1;
+			}
+		}
+	}
+	return 0;
+}
+
 // Waits for all that is queued, as long as it takes.
 CUresult streams_drain(struct device *d) {
 	for (struct stream *s = d->streams; s && !d->sticky;) {
