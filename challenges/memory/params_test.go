@@ -46,7 +46,7 @@ func TestParamsCheck(t *testing.T) {
 
 		{"no row", Params{Items: 1 << 20}, false},
 		{"a row of compute", Params{Profile: 1, Items: 1 << 20}, false},
-		{"a row past the last", Params{Profile: 5010, Items: 1 << 20}, false},
+		{"a row past the last", Params{Profile: 5013, Items: 1 << 20}, false},
 		{"too few items", Params{Profile: 502, Items: 1<<11 - 1}, false},
 		{"no items", Params{Profile: 502}, false},
 		{"too many items", Params{Profile: 5009, Items: 1<<36 + 1}, false},

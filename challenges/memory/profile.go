@@ -84,16 +84,19 @@ func Profiles() []Profile {
 	const small, large = 1 << 15, 1 << 18 // 2 MiB where the cache must fit beside little, else 16 MiB
 	rows := []Profile{
 		simulated, vector,
-		real(5000, "cpu", large, 384, 8, 75e6, 5e6),            // one core: measured, docs/SOUNDNESS.md; links are files in memory
-		real(5001, "gddr6-4m", small, 128, 16, 3_000e6, 200e6), // T4
-		real(5002, "gddr6-6m", small, 128, 32, 8_800e6, 390e6), // A10, RTX 3090
-		real(5003, "l4", large, 384, 16, 2_800e6, 390e6),       // L4
-		real(5004, "ada", large, 384, 32, 9_400e6, 390e6),      // RTX 4090, L40S
-		real(5005, "a100", large, 128, 32, 20_000e6, 390e6),    // A100, 40 and 80 GB
-		real(5006, "h100", large, 128, 32, 33_500e6, 860e6),    // H100
-		real(5007, "h200", large, 128, 32, 48_000e6, 860e6),    // H200
-		real(5008, "gh200", large, 128, 32, 48_000e6, 7_000e6), // GH200: memory of the host over its own link
-		real(5009, "b200", large, 128, 64, 80_000e6, 860e6),    // B200
+		real(5000, "cpu", large, 384, 8, 75e6, 5e6),              // one core: measured, docs/SOUNDNESS.md; links are files in memory
+		real(5001, "gddr6-4m", small, 128, 16, 3_000e6, 200e6),   // T4
+		real(5002, "gddr6-6m", small, 128, 32, 8_800e6, 390e6),   // A10, RTX 3090
+		real(5003, "l4", large, 384, 16, 2_800e6, 390e6),         // L4
+		real(5004, "ada", large, 384, 32, 9_400e6, 390e6),        // RTX 4090, L40S
+		real(5005, "a100", large, 128, 32, 20_000e6, 390e6),      // A100, 40 and 80 GB
+		real(5006, "h100", large, 128, 32, 33_500e6, 860e6),      // H100
+		real(5007, "h200", large, 128, 32, 48_000e6, 860e6),      // H200
+		real(5008, "gh200", large, 128, 32, 48_000e6, 7_000e6),   // GH200: memory of the host over its own link
+		real(5009, "b200", large, 128, 64, 80_000e6, 860e6),      // B200
+		real(5010, "gb200", large, 128, 64, 80_000e6, 7_000e6),   // GB200, GB300
+		real(5011, "gddr7", large, 384, 32, 10_000e6, 860e6),     // RTX 5070 to 5080
+		real(5012, "gddr7-512", large, 384, 32, 19_000e6, 860e6), // RTX 5090, RTX PRO 6000
 	}
 	rows[0].Number, rows[0].Name = 501, "sim-memory"
 	rows[1].Number, rows[1].Name = 502, "vector-memory"

@@ -88,7 +88,7 @@ func TestProfileTable(t *testing.T) {
 			}
 		})
 	}
-	for _, number := range []uint16{0, 1, 500, 503, 1000, 4999, 5010} {
+	for _, number := range []uint16{0, 1, 500, 503, 1000, 4999, 5013} {
 		if _, err := Lookup(number); err == nil {
 			t.Errorf("profile %d found", number)
 		}
@@ -100,7 +100,7 @@ func TestProfileTable(t *testing.T) {
 func TestHidden(t *testing.T) {
 	want := map[uint16]float64{
 		501: 6.25, 502: 6.25, 5000: 11.46, 5001: 11.46, 5002: 8.66, 5003: 20.54, 5004: 8.31, 5005: 5.56,
-		5006: 6.33, 5007: 5.36, 5008: 21.35, 5009: 4.47,
+		5006: 6.33, 5007: 5.36, 5008: 21.35, 5009: 4.47, 5010: 14.06, 5011: 13.875, 5012: 8.78,
 	}
 	for _, p := range Profiles() {
 		if math.Abs(100*p.Hidden()-want[p.Number]) > 0.005 {
@@ -144,6 +144,11 @@ func TestTimesOfRealCards(t *testing.T) {
 		{5008, "GH200 144 GB", 144e9},
 		{5009, "B200", 180e9},
 		{5009, "B200, all of it", 192e9},
+		{5010, "GB200", 186e9},
+		{5011, "RTX 5070", 12 << 30},
+		{5011, "RTX 5080", 16 << 30},
+		{5012, "RTX 5090", 32 << 30},
+		{5012, "RTX PRO 6000", 96 << 30},
 	} {
 		p := Params{Profile: c.profile, Items: Items(c.bytes), RTT: 50 * time.Millisecond}
 		if err := p.Check(); err != nil {

@@ -23,6 +23,9 @@ func classes() []class {
 		{5007, "h200", 5585 * gb},
 		{5008, "gh200", 5585 * gb},
 		{5009, "b200", 9309 * gb},
+		{5010, "gb200", 9309 * gb},
+		{5011, "gddr7", 1163 * gb},
+		{5012, "gddr7-512", 2210 * gb},
 	}
 }
 
@@ -68,7 +71,7 @@ func Class(major, minor int, bandwidth uint64) (Spec, bool) {
 	case major == 10:
 		rows = []uint16{5009}
 	case major == 12:
-		rows = []uint16{5004, 5006} // not 5005: its links are a generation slower than theirs
+		rows = []uint16{5011, 5012}
 	default:
 		rows = []uint16{5004, 5006, 5007, 5009}
 	}

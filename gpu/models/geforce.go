@@ -121,22 +121,22 @@ func geforce50() []Spec {
 		geforce(Spec{
 			Name: "rtx-5070", Title: "NVIDIA GeForce RTX 5070", Names: [2]string{"NVIDIA GeForce RTX 5070"}, PCI: [6]uint16{0x2f04},
 			Major: 12, SMs: 48, ClockHz: 2512 * mhz, Memory: 12 * gib, MemoryHz: 14000 * mhz, BusBits: 192, Bandwidth: 672 * gb, L2: 48 * mib, Watts: 250,
-			Memories: 5004, Source: source,
+			Memories: 5011, Source: source,
 		}),
 		geforce(Spec{
 			Name: "rtx-5070-ti", Title: "NVIDIA GeForce RTX 5070 Ti", Names: [2]string{"NVIDIA GeForce RTX 5070 Ti"}, PCI: [6]uint16{0x2c05},
 			Major: 12, SMs: 70, ClockHz: 2452 * mhz, Memory: 16 * gib, MemoryHz: 14000 * mhz, BusBits: 256, Bandwidth: 896 * gb, L2: 48 * mib, Watts: 300,
-			Memories: 5004, Source: source,
+			Memories: 5011, Source: source,
 		}),
 		geforce(Spec{
 			Name: "rtx-5080", Title: "NVIDIA GeForce RTX 5080", Names: [2]string{"NVIDIA GeForce RTX 5080"}, PCI: [6]uint16{0x2c02},
 			Major: 12, SMs: 84, ClockHz: 2617 * mhz, Memory: 16 * gib, MemoryHz: 15000 * mhz, BusBits: 256, Bandwidth: 960 * gb, L2: 64 * mib, Watts: 360,
-			Memories: 5004, Source: source + "; lamonoai/gpumap has 225 of fp16 sums, twice the fp32 sums, read",
+			Memories: 5011, Source: source + "; lamonoai/gpumap has 225 of fp16 sums, twice the fp32 sums, read",
 		}),
 		geforce(Spec{
 			Name: "rtx-5090", Title: "NVIDIA GeForce RTX 5090", Names: [2]string{"NVIDIA GeForce RTX 5090"}, PCI: [6]uint16{0x2b85},
 			Major: 12, SMs: 170, ClockHz: 2407 * mhz, Memory: 32 * gib, MemoryHz: 14000 * mhz, BusBits: 512, Bandwidth: 1792 * gb, L2: 96 * mib, Watts: 575,
-			Memories: 5006, Source: source + "; the whitepaper has 838 and 209.5, read in quotations of it",
+			Memories: 5012, Source: source + "; the whitepaper has 838 and 209.5, read in quotations of it",
 		}),
 	}
 }
