@@ -50,7 +50,7 @@ func benchCommand(shared *options) *cobra.Command {
 			"their product alone and with cuBLASLt, what generator and hash cost, how fast a dataset is filled and walked, and\n" +
 			"energy, and plays a capacity and a memory challenge with a checker in this process.\n" +
 			"The card must have nothing else to do. It takes some minutes, and most of the card's memory.\n" +
-			"For a machine without Go or network: go build ./cmd/assay-gpu elsewhere, and carry the one file.",
+			"For a machine without Go or network: build it elsewhere and carry the one file (docs/OPERATIONS.md).",
 		Example: "  assay-gpu bench\n  assay-gpu bench --json > card.json\n  assay-gpu bench --card 1 --cublaslt /opt/cuda/lib64/libcublasLt.so.12",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
