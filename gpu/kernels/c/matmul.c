@@ -142,7 +142,7 @@ INLINE void feed_odd(feed *f, u32 slab, u32 half) {
 
 // A warp's fragments of one step: 64 lines of A and of B, 32 bytes of each.
 typedef struct {
-	u32 a[4][4], b[8][2];
+	u32 a[4][4], b[16]; // b: pairs
 } step;
 
 // Where a lane's lines begin in image 0, and its piece of step 0. All lines that a
@@ -165,7 +165,7 @@ INLINE void step_load(step *s, const view *v, u32 image, u32 number) {
 	UNROLL for (u32 i = 0; i < 4; i++)
 		load_matrices(s->a[i], v->a + (image + i * 2048 + (v->piece_a ^ number * 32)));
 	UNROLL for (u32 i = 0; i < 4; i++)
-		load_matrices(s->b[2 * i], v->b + (image + i * 2048 + (v->piece_b ^ number * 32)));
+		load_matrices(s->b + 4 * i, v->b + (image + i * 2048 + (v->piece_b ^ number * 32)));
 }
 
 INLINE void product(const u8 *a, const u8 *b, s32 *c, u32 m, u32 n, u32 slabs, u32 is_short) {
@@ -195,9 +195,9 @@ INLINE void product(const u8 *a, const u8 *b, s32 *c, u32 m, u32 n, u32 slabs, u
 			UNROLL for (u32 i = 0; i < 4; i++)
 				UNROLL for (u32 j = 0; j < 8; j++) {
 					if (is_short)
-						mma_short(sums[i][j], now->a[i], now->b[j]);
+						mma_short(sums[i][j], now->a[i], now->b + 2 * j);
 					else
-						mma_int8(sums[i][j], now->a[i], now->b[j]);
+						mma_int8(sums[i][j], now->a[i], now->b + 2 * j);
 				}
 		}
 	}

@@ -78,7 +78,6 @@ INLINE void fetch_tile(shared_at to, const u8 *from, shared_at full) {
 INLINE void wgmma_fence(void) { __asm__ volatile("wgmma.fence.sync.aligned;" : : : "memory"); }
 INLINE void wgmma_commit(void) { __asm__ volatile("wgmma.commit_group.sync.aligned;" : : : "memory"); }
 INLINE void wgmma_wait_older(void) { __asm__ volatile("wgmma.wait_group.sync.aligned 1;" : : : "memory"); }
-INLINE void wgmma_wait_all(void) { __asm__ volatile("wgmma.wait_group.sync.aligned 0;" : : : "memory"); }
 
 // matrix_at describes an operand in shared memory, PTX ISA "Matrix Descriptor
 // Format": bits 0 .. 13 the address / 16; 16 .. 29 the leading dimension's offset,
@@ -116,6 +115,11 @@ INLINE void wgmma(u32 *d, u64 a, u64 b, u32 is_short) {
 		WGMMA("m64n256k16.f32.bf16.bf16", d, a, b, ", 1, 1, 0, 0");
 	else
 		WGMMA("m64n256k32.s32.s8.s8", d, a, b, "");
+}
+
+// wgmma_wait_all names the sums, so that the compiler reads none of them before.
+INLINE void wgmma_wait_all(u32 *d) {
+	__asm__ volatile("wgmma.wait_group.sync.aligned 0;" : SUMS_64(d, 0), SUMS_64(d, 64) : : "memory");
 }
 
 typedef struct {
@@ -182,7 +186,7 @@ INLINE void compute(const job *j, u32 is_short) {
 			if (slab > 0 && lane == 0)
 				mbarrier_arrive(empty_at((turn - 1) % STAGES));
 		}
-		wgmma_wait_all();
+		wgmma_wait_all(sums);
 		if (lane == 0)
 			mbarrier_arrive(empty_at((turn - 1) % STAGES));
 		put_tile(j, job_place(j, tile), sums, is_short);
