@@ -150,6 +150,8 @@ func (w *compute) frame(q queue) error {
 	return q.ToDevice(w.context, w.host, end+32, 32, q.s)
 }
 
+func (w *compute) beside() bool { return w.maker != nil }
+
 func (w *compute) feeds(n int) int { return w.job.Profile.Feeds(n, w.job.Window) }
 
 func (w *compute) message(n int) driver.Devptr { return w.messages + driver.Devptr(n)*messageBytes }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/commit"
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/gpu/cuda/cublaslt"
 	"github.com/assaynet/assay/gpu/cuda/driver"
@@ -55,9 +56,11 @@ type Device struct {
 	log        *slog.Logger
 	lt         *cublaslt.Library // nil: not looked for, or not there
 	noLt       bool
+	free       uint64 // bytes, at the start
 
 	mu   sync.Mutex
 	runs []*run
+	sets []*dataset
 }
 
 const patience = 20 * time.Second
@@ -98,17 +101,18 @@ func New(ctx context.Context, cfg Config) (*Device, error) {
 	return d, nil
 }
 
-// Choice is what a device runs with: the module of kernels, and what makes the
-// products of each flavour.
+// Choice is what a device runs with: the module of kernels, what makes the products
+// of each flavour, and the memory that was free at the start.
 type Choice struct {
 	Kernels string `json:"kernels"`
 	Int8    string `json:"int8"`
 	BF16    string `json:"bf16"`
+	Free    uint64 `json:"free_bytes"`
 }
 
 // Choice says what was chosen at the start.
 func (d *Device) Choice() Choice {
-	return Choice{d.program.Target, d.makers[challenges.Int8].name(), d.makers[challenges.BF16].name()}
+	return Choice{d.program.Target, d.makers[challenges.Int8].name(), d.makers[challenges.BF16].name(), d.free}
 }
 
 func (d *Device) prepare(ctx context.Context, cfg Config) error {
@@ -119,7 +123,26 @@ func (d *Device) prepare(ctx context.Context, cfg Config) error {
 	if err := d.thread.Do(ctx, func(c *driver.Calls) error { return d.load(c, modules) }); err != nil {
 		return err
 	}
-	return d.check(ctx, cfg)
+	if err := d.check(ctx, cfg); err != nil {
+		return err
+	}
+	return d.room(ctx)
+}
+
+// room says whether the memory that is offered is there: a display, or somebody else,
+// may have taken what a proof of memory would ask for.
+func (d *Device) room(ctx context.Context) error {
+	need := memory.Items(d.info.Memory)*memory.ItemBytes + d.card.Memory/spareShare
+	return d.thread.Do(ctx, func(c *driver.Calls) error {
+		free, total, err := c.MemInfo()
+		if err != nil {
+			return err
+		}
+		if d.free = free; free < need {
+			d.log.WarnContext(ctx, "less memory is free than proofs of memory ask for", "device", d.info.ID, "free", free, "total", total, "asked", need)
+		}
+		return nil
+	})
 }
 
 // load takes the first module that the driver takes.
@@ -218,6 +241,8 @@ type starter interface {
 	work
 	take(c *driver.Calls, h *holds) error
 	frame(q queue) error
+	// beside is whether the side stream's work runs beside products, and before them.
+	beside() bool
 }
 
 // start begins a run.
@@ -271,14 +296,21 @@ func (d *Device) poll(ctx context.Context, ask func(c *driver.Calls) (bool, erro
 	return err
 }
 
-// Close gives the card back. Runs end first.
+// Failed is closed when the card is lost to this process: nothing works on it any
+// more, and the process has to be started again.
+func (d *Device) Failed() <-chan struct{} { return d.thread.Failed }
+
+// Close gives the card back. Runs and datasets end first.
 func (d *Device) Close() error {
 	d.mu.Lock()
-	runs := slices.Clone(d.runs)
+	runs, sets := slices.Clone(d.runs), slices.Clone(d.sets)
 	d.mu.Unlock()
 	var errs []error
 	for _, r := range runs {
 		errs = append(errs, r.Close())
+	}
+	for _, m := range sets {
+		errs = append(errs, m.Close())
 	}
 	if d.program != nil && d.thread.Err() == nil {
 		errs = append(errs, d.thread.Do(context.Background(), func(c *driver.Calls) error {

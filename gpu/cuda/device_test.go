@@ -64,7 +64,11 @@ func TestNew(t *testing.T) {
 	if got := d.Info(); got.ID != "gpu0" || got.Memory != d.card.Memory || got.Simulated {
 		t.Errorf("info %+v", got)
 	}
-	if c := d.Choice(); c != (Choice{"sm_80", "own", "own"}) {
+	c := d.Choice()
+	if c.Free == 0 || c.Free > d.card.Memory {
+		t.Errorf("%d bytes free", c.Free)
+	}
+	if c.Free = 0; c != (Choice{Kernels: "sm_80", Int8: "own", BF16: "own"}) {
 		t.Errorf("choice %+v", c)
 	}
 }

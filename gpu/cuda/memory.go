@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,8 +40,12 @@ type dataset struct {
 	pieces driver.Devptr  // the pieces' addresses
 	host   *driver.Pinned // the key and the addresses
 
-	mu  sync.Mutex
-	run *run // the walks
+	mu     sync.Mutex
+	run    *run // the walks
+	closed bool
+
+	frees sync.Once
+	freed error
 }
 
 // Fill fills the dataset of a proof of memory.
@@ -58,6 +63,9 @@ func (d *Device) Fill(ctx context.Context, job gpu.MemoryJob) (gpu.Memory, error
 		}
 		return nil, fmt.Errorf("fill: %w", err)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sets = append(d.sets, m)
 	return m, nil
 }
 
@@ -154,31 +162,35 @@ func (q queue) lead(m *dataset, key, out driver.Devptr, first, n uint64) error {
 func (m *dataset) Close() error {
 	m.mu.Lock()
 	run := m.run
+	m.closed = true
 	m.mu.Unlock()
-	var err error
-	if run != nil {
-		err = run.Close()
-	}
-	return errors.Join(err, m.d.release(&m.holds, func() {}))
+	m.frees.Do(func() {
+		if run != nil {
+			m.freed = run.Close()
+		}
+		m.freed = errors.Join(m.freed, m.d.release(&m.holds, func() {}))
+		m.d.mu.Lock()
+		defer m.d.mu.Unlock()
+		m.d.sets = slices.DeleteFunc(m.d.sets, func(o *dataset) bool { return o == m })
+	})
+	return m.freed
 }
 
 // Walk begins the walks.
 func (m *dataset) Walk(ctx context.Context, nonce challenges.Hash) (gpu.Run, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.run != nil {
-		return nil, errors.New("walk: begun before")
+	if m.run != nil || m.closed {
+		return nil, errors.New("walk: begun before, or the dataset is closed")
 	}
 	w := &walk{set: m, nonce: nonce}
 	layout := commit.Layout{Chunks: int(m.set.Walks() * memory.OutputBytes / commit.ChunkBytes), Width: memory.OutputBytes}
-	r, err := m.d.start(ctx, w, m.set.Rounds, layout, m.set.Samples, walkSlots)
+	// No key of a walk waits for the checker, so no round is to wait for a slot: as many
+	// are kept as there is memory for.
+	r, err := m.d.start(ctx, w, m.set.Rounds, layout, m.set.Samples, m.set.Rounds)
 	if err != nil {
 		return nil, fmt.Errorf("walk: %w", err)
 	}
 	m.run = r
 	return r, nil
 }
-
-// walkSlots is how many rounds of walks are kept: one is walked, one is opened,
-// and one is on its way to either.
-const walkSlots = 3

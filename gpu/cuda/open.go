@@ -94,6 +94,9 @@ func (r *run) Open(ctx context.Context, n int, at []uint32) ([]byte, error) {
 		}
 		return done, err
 	})
+	if errors.Is(err, errEnded) {
+		err = r.why(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open round %d: %w", n, err)
 	}

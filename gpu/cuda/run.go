@@ -94,7 +94,10 @@ func newRun(d *Device, rounds int, layout commit.Layout) *run {
 func (r *run) begin(c *driver.Calls, w starter, samples, slots int) error {
 	h := &r.holds
 	var err error
-	if err = h.streamsFor(c, true, &r.side, &r.out); err != nil {
+	if err = h.streamsFor(c, w.beside(), &r.side); err != nil {
+		return err
+	}
+	if err = h.streamsFor(c, true, &r.out); err != nil {
 		return err
 	}
 	if r.answers, err = h.host(c, "roots", r.rounds*answerBytes); err != nil {
@@ -103,10 +106,17 @@ func (r *run) begin(c *driver.Calls, w starter, samples, slots int) error {
 	if err := r.parts.grow(c, h, r.layout, samples); err != nil {
 		return err
 	}
-	if err := r.fillRing(c, min(slots, r.rounds)); err != nil {
+	// The card begins with the first slot, while memory is taken for the others.
+	if err := r.fillRing(c, 1); err != nil {
 		return err
 	}
 	if err := w.frame(queue{c, r.d.program, r.side}); err != nil {
+		return err
+	}
+	if err := r.pump(c); err != nil {
+		return err
+	}
+	if err := r.fillRing(c, min(slots, r.rounds)); err != nil {
 		return err
 	}
 	return r.pump(c)
@@ -122,7 +132,7 @@ func (r *run) Next(ctx context.Context) (gpu.Root, error) {
 	case <-ctx.Done():
 		return gpu.Root{}, context.Cause(ctx)
 	case <-r.ended:
-		return gpu.Root{}, r.cause
+		return gpu.Root{}, r.why(ctx)
 	case <-r.d.thread.Failed:
 		return gpu.Root{}, fmt.Errorf("round %d: %w", n, r.d.thread.Err())
 	case <-r.state[n].queued:
@@ -139,11 +149,14 @@ func (r *run) Next(ctx context.Context) (gpu.Root, error) {
 		answer := r.answers.B[n*answerBytes:]
 		root.Key, root.Root = challenges.Hash(answer[:32]), challenges.Hash(answer[32:64])
 		r.given = n + 1
-		return true, r.pump(c)
+		if err := r.pump(c); err != nil {
+			r.end(err) // the rounds to come will not
+		}
+		return true, nil
 	})
 	select {
 	case <-r.ended:
-		return gpu.Root{}, r.cause
+		return gpu.Root{}, r.why(ctx)
 	default:
 	}
 	if err != nil {
@@ -161,14 +174,47 @@ func (r *run) end(why error) {
 	})
 }
 
+// why is why a run ended under a caller: the caller's own reason first.
+func (r *run) why(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.cause
+}
+
 // free ends the run and frees what it holds, once.
 func (r *run) free() error {
 	r.end(errEnded)
 	r.frees.Do(func() {
-		r.freed = r.d.release(&r.holds, func() { r.over = true })
+		r.freed = r.drain()
+		if r.freed == nil {
+			r.freed = r.d.release(&r.holds, func() {})
+		}
 		r.d.forget(r)
 	})
 	return r.freed
+}
+
+// drain waits for the rounds that are queued, each for as long as one may take.
+func (r *run) drain() error {
+	ctx := context.Background() // whoever ends a run does so under a context that has ended
+	var queued []driver.Event
+	err := r.d.thread.Do(ctx, func(*driver.Calls) error {
+		r.over = true
+		for _, s := range r.state[r.given:r.queued] {
+			queued = append(queued, s.slot.done)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("release: %w", err)
+	}
+	for _, e := range queued {
+		if err := r.d.poll(ctx, func(c *driver.Calls) (bool, error) { return c.Done(e) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends the run and frees what it holds.

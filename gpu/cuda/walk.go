@@ -67,6 +67,8 @@ func (w *walk) frame(q queue) error {
 	return q.ToDevice(w.context, w.host, n*walkMessage, 32, q.s)
 }
 
+func (*walk) beside() bool { return false }
+
 // feeds: no key waits for positions.
 func (w *walk) feeds(int) int { return -1 }
 
