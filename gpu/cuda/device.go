@@ -58,9 +58,10 @@ type Device struct {
 	noLt       bool
 	free       uint64 // bytes, at the start
 
-	mu   sync.Mutex
-	runs []*run
-	sets []*dataset
+	mu     sync.Mutex
+	runs   []*run
+	sets   []*dataset
+	proven map[challenges.Shape]bool // strips that a library was tried on
 }
 
 const patience = 20 * time.Second
@@ -224,7 +225,7 @@ func (d *Device) Start(ctx context.Context, job gpu.Job) (gpu.Run, error) {
 	}
 	w := &compute{job: job, shape: shape}
 	if shape.Flavour != challenges.FP64 {
-		w.maker = d.makers[shape.Flavour]
+		w.maker = d.makerFor(ctx, shape)
 		w.step = d.stripRows(shape, w.maker)
 	}
 	// The rounds that a window lets run ahead, the one whose positions are awaited,
