@@ -77,7 +77,8 @@ type Memory interface {
 // another.
 type Run interface {
 	// Next computes the next round. It waits until the positions that the round's
-	// key needs were opened, and returns io.EOF after the last round.
+	// key needs were opened, and may also wait until earlier rounds are opened where
+	// it has no room for another. It returns io.EOF after the last round.
 	Next(ctx context.Context) (Root, error)
 	// Open proves the entries of a round, in the order drawn, once a round; their
 	// positions enter the key chain.

@@ -83,13 +83,16 @@ func (w *work) result(err error) string {
 	return resultLeft
 }
 
-// stuck reports that time ran out over a round whose key waited for nobody: a
-// device that hangs looks else like a checker that leaves, as it does at its
-// deadline.
+// stuck reports that time ran out over the device: a device that hangs looks else
+// like a checker that leaves, as it does at its deadline. It owes an opening that
+// was asked for, or a round while the checker owes it nothing: as long as positions
+// of a round are missing it may wait for them, be it for a key or for room.
 func (w *work) stuck() bool {
-	next := int(w.computed.Load())
-	return time.Since(w.start) > w.request.Challenge.Deadline*9/10 && next < w.rounds &&
-		w.feeds(next) < int(w.opened.Load()) && !w.awaits.Load()
+	if time.Since(w.start) <= w.request.Challenge.Deadline*9/10 || w.awaits.Load() {
+		return false
+	}
+	computed, asked := w.computed.Load(), w.asked.Load()
+	return w.opened.Load() < asked || computed < int64(w.rounds) && asked == computed
 }
 
 // work is one challenge in progress.
@@ -102,13 +105,13 @@ type work struct {
 	sign    *challenges.FrameSigner // of the control stream
 	overrun error                   // why the run was aborted; commit's, read after the run
 
-	rounds, samples  int
-	entries          uint64 // a round
-	feeds            func(round int) int
-	begin            func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error)
-	fits             func(d gpu.Device) bool
-	computed, opened atomic.Int64 // rounds
-	awaits           atomic.Bool  // the checker's nonce
+	rounds, samples int
+	entries         uint64 // a round
+	begin           func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error)
+	fits            func(d gpu.Device) bool
+
+	computed, asked, opened atomic.Int64 // rounds; asked: by positions that are in order
+	awaits                  atomic.Bool  // the checker's nonce
 }
 
 // read reads the request's parameters: what its kind asks of a device.
@@ -130,7 +133,6 @@ func (w *work) read() error {
 		return err
 	}
 	w.rounds, w.samples, w.entries = row.Rounds, row.Samples, row.Shape.Entries()
-	w.feeds = func(round int) int { return row.Feeds(round, int(p.Window)) }
 	w.fits = func(d gpu.Device) bool {
 		// A checker that judges against another claim than the offered one could make
 		// anybody late. The network's checkers agreed on how much of a device one
@@ -241,7 +243,7 @@ func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.
 			return deviceFault(ctx, "compute", err)
 		}
 		w.agent.metrics.round.Observe(time.Since(asked).Seconds())
-		w.computed.Add(1)
+		w.computed.Add(1) // before its root is sent: a stream that takes none is no device's fault
 		core.Roots = append(core.Roots, root.Root)
 		roots <- root.Root
 		frame := w.sign.Sign(challenges.NewRoot(root.Round, root.Root, root.Key, time.Since(w.start)))
@@ -299,6 +301,7 @@ func (w *work) listen(ctx context.Context, run gpu.Run, roots <-chan challenges.
 				return fmt.Errorf("positions of round %d: entry %d is outside the matrix", f.Round, e)
 			}
 		}
+		w.asked.Add(1)
 		opening, err := run.Open(ctx, round, at)
 		if err != nil {
 			return deviceFault(ctx, "open", err)

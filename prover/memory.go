@@ -16,7 +16,6 @@ import (
 func (w *work) memory(p memory.Params) {
 	set := p.Dataset()
 	w.rounds, w.samples, w.entries = set.Rounds, set.Samples, set.Walks()
-	w.feeds = func(int) int { return -1 } // nothing waits for positions
 	w.fits = func(d gpu.Device) bool {
 		// As for compute: neither more memory than was offered, nor more time than was
 		// agreed on.
