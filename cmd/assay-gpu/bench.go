@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/gpu/cuda"
 	"github.com/assaynet/assay/gpu/exam"
 	"github.com/assaynet/assay/gpu/nvml"
@@ -50,6 +52,7 @@ func benchCommand(shared *options) *cobra.Command {
 			"their product alone and with cuBLASLt, what generator and hash cost, how fast a dataset is filled and walked, and\n" +
 			"energy, and plays a capacity and a memory challenge with a checker in this process.\n" +
 			"The card must have nothing else to do. It takes some minutes, and most of the card's memory.\n" +
+			"After an error it prints what was measured until then. Exit codes: as of check.\n" +
 			"For a machine without Go or network: build it elsewhere and carry the one file (docs/OPERATIONS.md).",
 		Example: "  assay-gpu bench\n  assay-gpu bench --json > card.json\n  assay-gpu bench --card 1 --cublaslt /opt/cuda/lib64/libcublasLt.so.12",
 		Args:    cobra.NoArgs,
@@ -58,22 +61,16 @@ func benchCommand(shared *options) *cobra.Command {
 	o.flags(cmd)
 	flags := cmd.Flags()
 	flags.UintSliceVar(&o.profiles, "profile", nil, "rows of assay profiles to measure; empty: those that fit the card")
-	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each that are timed; 0: 24")
+	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each that are timed; 0: 10 s of them, at least 24")
 	flags.UintVar(&o.class, "memory", 0, "row of assay profiles --memory; 0: that of the model")
-	flags.Uint64Var(&o.items, "items", 0, "of the dataset, 64 bytes each; 0: what a challenge would ask for")
+	flags.Uint64Var(&o.items, "items", 0, "of the dataset of --memory, 64 bytes each; 0: what a challenge would ask for")
 	return cmd
 }
 
 func (o *benchOptions) run(cmd *cobra.Command) error {
-	want := cuda.Options{Rounds: o.rounds, Class: uint16(o.class), Items: o.items}
-	for _, p := range o.profiles {
-		if p > 1<<16-1 {
-			return usageError{fmt.Errorf("--profile %d: not in the table", p)}
-		}
-		want.Profiles = append(want.Profiles, uint16(p))
-	}
-	if o.class > 1<<16-1 || o.rounds < 0 {
-		return usageError{errors.New("--memory or --rounds: out of range")}
+	want, err := o.want()
+	if err != nil {
+		return usageError{err}
 	}
 	p := newProgress(cmd.ErrOrStderr())
 	defer p.end()
@@ -81,15 +78,50 @@ func (o *benchOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.bench(cmd.Context(), p, exam.Cases(), want)
-	if err = errors.Join(err, c.Close()); err != nil {
+	r, err := c.bench(cmd.Context(), p, o.cases, want)
+	err = c.closed(err)
+	p.end()
+	if r.Report == nil && err != nil {
 		return err
 	}
-	p.end()
-	return o.print(cmd.OutOrStdout(), r)
+	return errors.Join(err, o.print(cmd.OutOrStdout(), r))
 }
 
-// bench checks the card, and measures it if it computes right.
+// want looks everything up before a card is opened.
+func (o *benchOptions) want() (cuda.Options, error) {
+	want := cuda.Options{Rounds: o.rounds, Class: uint16(o.class), Items: o.items}
+	for _, p := range o.profiles {
+		if p > 1<<16-1 {
+			return want, fmt.Errorf("--profile %d: not in the table", p)
+		}
+		if _, err := challenges.LookupProfile(uint16(p)); err != nil {
+			return want, fmt.Errorf("--profile: %w", err)
+		}
+		want.Profiles = append(want.Profiles, uint16(p))
+	}
+	switch {
+	case o.rounds < 0:
+		return want, fmt.Errorf("--rounds %d: out of range", o.rounds)
+	case o.class > 1<<16-1:
+		return want, fmt.Errorf("--memory %d: not in the table", o.class)
+	case o.class == 0 && o.items > 0:
+		return want, errors.New("--items: of which class? --memory names one")
+	case o.class == 0:
+		return want, nil
+	}
+	if _, err := memory.Lookup(want.Class); err != nil {
+		return want, fmt.Errorf("--memory: %w", err)
+	}
+	if p := (memory.Params{Profile: want.Class, Items: o.items}); o.items > 0 {
+		if err := p.Check(); err != nil {
+			return want, fmt.Errorf("--items: %w", err)
+		}
+	}
+	return want, nil
+}
+
+// bench checks the card, and measures it if it computes right. With an error the
+// report is what was measured until then, if anything was.
 func (c *opened) bench(ctx context.Context, p *progress, cases []exam.Case, want cuda.Options) (r measured, err error) {
 	if r.checked, err = c.check(ctx, p, cases); err != nil || !r.Passed {
 		return r, err
@@ -105,6 +137,9 @@ func (c *opened) bench(ctx context.Context, p *progress, cases []exam.Case, want
 	want.Energy, closeEnergy, r.Energy = energy(c.card.PCI)
 	report, err := c.Measure(ctx, want, func(done, of int, what string) { p.say("measure %s %s", bar(done, of), what) })
 	r.Report = &report
+	if err != nil {
+		err = fmt.Errorf("bench: %w", err)
+	}
 	return r, errors.Join(err, closeEnergy())
 }
 

@@ -9,12 +9,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/gpu/cuda/driver"
+	"github.com/assaynet/assay/gpu/exam"
 )
 
 // options are the flags of all commands.
 type options struct {
 	library string
 	json    bool
+	cases   []exam.Case // that check and bench compare
 }
 
 // card is a card as JSON: what the driver says of it, and the row of the table of

@@ -52,7 +52,8 @@ func checkCommand(shared *options) *cobra.Command {
 		Short: "Compare every kernel on a card with the processor",
 		Long: "check gives a card random inputs in the shapes at whose edges kernels go wrong, and compares every key, root and\n" +
 			"opening with the processor, bit for bit. A card that fails would be proven wrong by checkers: do not offer it.\n" +
-			"Exit code 1: something differs.",
+			"Exit codes: 0 nothing differs, 1 something differs or failed, 2 wrong usage, 3 no driver or no such card,\n" +
+			"130: interrupted.",
 		Example: "  assay-gpu check\n  assay-gpu check --card 3 --json\n  assay-gpu check --cublaslt none",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,8 +63,8 @@ func checkCommand(shared *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := c.check(cmd.Context(), p, exam.Cases())
-			if err = errors.Join(err, c.Close()); err != nil {
+			r, err := c.check(cmd.Context(), p, o.cases)
+			if err = c.closed(err); err != nil {
 				return err
 			}
 			p.end()
@@ -118,6 +119,16 @@ func (o *cardOptions) open(ctx context.Context) (*opened, error) {
 		return nil, err
 	}
 	return &out, nil
+}
+
+// closed closes the card after its work, and gives the error of both. After one that
+// ends the card closing it says the same again.
+func (c *opened) closed(err error) error {
+	closeErr := c.Close()
+	if driver.Ends(err) {
+		return err
+	}
+	return errors.Join(err, closeErr)
 }
 
 // check compares all cases.

@@ -21,16 +21,19 @@ import (
 	"github.com/assaynet/assay/gpu/exam"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	againWith(driverEnv())
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, exam.Cases()))
+}
 
-// run is the whole program. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no
-// driver or no card.
-func run(args []string, stdout, stderr io.Writer) int {
+// run is the whole program; cases are what check and bench compare. Exit codes: 0
+// success, 1 failure, 2 wrong usage, 3 no driver or no card, 130 interrupted.
+func run(args []string, stdout, stderr io.Writer, cases []exam.Case) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The first Ctrl-C ends the work cleanly, a second one kills.
 	context.AfterFunc(ctx, stop)
-	var o options
+	o := options{cases: cases}
 	root := &cobra.Command{
 		Use:   "assay-gpu",
 		Short: "Run Assay's challenges on NVIDIA cards",
@@ -79,18 +82,34 @@ func (u usageError) Unwrap() error { return u.error }
 // errNoCard says that the driver sees no card, or not the one that was asked for.
 var errNoCard = errors.New("no such card")
 
+// Codes of the driver that say what to do.
+const (
+	unavailable    = 46  // CUDA_ERROR_DEVICE_UNAVAILABLE
+	noDevice       = 100 // CUDA_ERROR_NO_DEVICE
+	notReady       = 802 // CUDA_ERROR_SYSTEM_NOT_READY
+	driverMismatch = 803 // CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
+	unknown        = 999 // CUDA_ERROR_UNKNOWN
+)
+
 // verdict is the exit code of an error, and what to do about it.
 func verdict(err error) (code int, hint string) {
-	const noDevice = 100 // CUDA_ERROR_NO_DEVICE
 	var usage usageError
-	refused, ok := errors.AsType[*driver.Error](err)
 	switch {
 	case errors.As(err, &usage):
 		return 2, "assay-gpu --help and assay-gpu COMMAND --help show what there is"
+	case errors.Is(err, context.Canceled) && !driver.Ends(err):
+		return 130, ""
+	case errors.Is(err, errNoCard):
+		return 3, "assay-gpu cards lists what the driver shows; CUDA_VISIBLE_DEVICES hides cards"
+	}
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		if code, hint = refused(e); hint != "" {
+			return code, hint
+		}
+	}
+	switch {
 	case errors.Is(err, driver.ErrNoDriver):
 		return 3, "is the NVIDIA driver installed? In a container: is it started with the cards, and is the driver's capability \"compute\" among those mounted?"
-	case errors.Is(err, errNoCard), ok && refused.Code == noDevice:
-		return 3, "assay-gpu cards lists what the driver shows; CUDA_VISIBLE_DEVICES hides cards"
 	case errors.Is(err, driver.ErrOutOfMemory):
 		return 1, "something else holds the card's memory: nvidia-smi shows what"
 	case errors.Is(err, driver.ErrNoJIT):
@@ -102,4 +121,24 @@ func verdict(err error) (code int, hint string) {
 	default:
 		return 1, ""
 	}
+}
+
+// refused is the verdict of a call that the driver failed, where its code alone says
+// what to do.
+func refused(e *driver.Error) (code int, hint string) {
+	switch e.Code {
+	case noDevice:
+		return 3, "assay-gpu cards lists what the driver shows; CUDA_VISIBLE_DEVICES hides cards"
+	case unavailable:
+		return 1, "another process has the card for itself, or its compute mode forbids all: nvidia-smi shows both. Else the card is off the bus: see dmesg"
+	case notReady:
+		return 1, "cards behind NVSwitch need the fabric manager, which is not running: systemctl status nvidia-fabricmanager"
+	case driverMismatch:
+		return 3, "the driver was updated while its old kernel module is loaded: restart the machine. In a container: mount the host's own libcuda"
+	case unknown:
+		if e.Call == "cuInit" {
+			return 1, "/dev/nvidia-uvm is missing or closed to this user: nvidia-modprobe -u -c 0 makes it; a container must have it mounted"
+		}
+	}
+	return 0, ""
 }

@@ -2,25 +2,39 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/assaynet/assay/gpu/cuda"
+	"github.com/assaynet/assay/gpu/cuda/driver"
 	"github.com/assaynet/assay/gpu/cuda/fakecuda"
 	"github.com/assaynet/assay/gpu/exam"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv("ASSAY_GPU_TEST_ENV") != "" { // TestDriverEnv
+		againWith(driverEnv())
+		fmt.Printf("%s,%s", os.Getenv("CUDA_DEVICE_ORDER"), os.Getenv("CUDA_MODULE_LOADING"))
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // command runs the program.
 func command(args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = run(args, &out, &err)
+	code = run(args, &out, &err, cases())
 	return code, out.String(), err.String()
 }
 
@@ -43,7 +57,12 @@ func TestRefuses(t *testing.T) {
 		{"too many arguments", []string{"cards", "0"}, 2, []string{"hint:"}},
 		{"a seed that is none", []string{"check", "--driver", one, "--seed", "12"}, 2, []string{`--seed "12"`}},
 		{"a profile that cannot be", []string{"bench", "--driver", one, "--profile", "70000"}, 2, []string{"--profile 70000"}},
-		{"rounds that cannot be", []string{"bench", "--driver", one, "--rounds", "-1"}, 2, []string{"out of range"}},
+		{"a profile that is not there", []string{"bench", "--driver", none, "--profile", "2,999"}, 2, []string{"--profile: profile 999"}},
+		{"rounds that cannot be", []string{"bench", "--driver", none, "--rounds", "-1"}, 2, []string{"--rounds -1: out of range"}},
+		{"a class that cannot be", []string{"bench", "--driver", none, "--memory", "70000"}, 2, []string{"--memory 70000"}},
+		{"a class that is not there", []string{"bench", "--driver", none, "--memory", "999"}, 2, []string{"--memory: memory profile 999"}},
+		{"items of no class", []string{"bench", "--driver", none, "--items", "4096"}, 2, []string{"--items: of which class?"}},
+		{"too few items", []string{"bench", "--driver", none, "--memory", "502", "--items", "4"}, 2, []string{"--items: 4 items: want 2^11"}},
 		{"no driver", []string{"check", "--driver", none}, 3, []string{"no usable NVIDIA driver", "hint: is the NVIDIA driver installed?"}},
 		{"no card", []string{"check", "--driver", empty}, 3, []string{"CUDA_ERROR_NO_DEVICE", "hint: assay-gpu cards"}},
 		{"no such card", []string{"check", "--driver", one, "--card", "7"}, 3, []string{"card 7: no such card", "shows 1", "hint: assay-gpu cards"}},
@@ -86,6 +105,109 @@ func TestCards(t *testing.T) {
 	f.Configure("cc=7.0")
 	if _, out, _ = command("cards", "--driver", f.Path); !strings.Contains(out, "too old") {
 		t.Errorf("a card of 7.0: %s", out)
+	}
+}
+
+// What another program reads on the standard output is JSON and nothing else.
+func TestPureJSON(t *testing.T) {
+	f := fakecuda.New(t, "cc=9.0")
+	for _, args := range [][]string{
+		{"cards", "--json"},
+		{"check", "--json", "--cublaslt", "none"},
+		{"bench", "--json", "--cublaslt", "none", "--profile", "1200"}, // which it refuses
+	} {
+		if testing.Short() && args[0] == "bench" {
+			continue
+		}
+		code, out, said := command(append(args, "--driver", f.Path)...)
+		if args[0] != "bench" && (code != 0 || said != "") {
+			t.Errorf("%v: exit code %d: %s", args, code, said)
+		}
+		var got map[string]any
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Errorf("%v: %v: %q", args, err, out)
+			continue
+		}
+		switch args[0] {
+		case "check":
+			if got["passed"] != true || len(got["cases"].([]any)) != len(cases()) {
+				t.Errorf("%v: %s", args, out)
+			}
+		case "bench":
+			report := got["report"].(map[string]any)
+			if code != 1 || !strings.Contains(said, "on this card") || !strings.Contains(fmt.Sprint(report["error"]), "profile 1200") {
+				t.Errorf("%v: exit code %d, %s: %s", args, code, said, out)
+			}
+		}
+		f.Leaves(t)
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	of := func(call string, code int) error { return fmt.Errorf("x: %w", &driver.Error{Call: call, Code: code}) }
+	stuck := fmt.Errorf("%w (%w)", driver.ErrTimeout, context.Canceled)
+	for _, tt := range []struct {
+		name string
+		err  error
+		code int
+		hint string
+	}{
+		{"interrupted", fmt.Errorf("check: %w", context.Canceled), 130, ""},
+		{"interrupted, and stuck", stuck, 1, "dmesg"},
+		{"usage", usageError{errors.New("x")}, 2, "--help"},
+		{"46", of("cuDevicePrimaryCtxRetain", 46), 1, "another process"},
+		{"100", of("cuInit", 100), 3, "CUDA_VISIBLE_DEVICES"},
+		{"802", of("cuInit", 802), 1, "fabric manager"},
+		{"803", of("cuInit", 803), 3, "was updated"},
+		{"804", of("cuInit", 804), 3, "is the NVIDIA driver installed"},
+		{"999 at the start", of("cuInit", 999), 1, "/dev/nvidia-uvm"},
+		{"999 later", of("cuEventQuery", 999), 1, "dmesg"},
+		{"another", errors.New("x"), 1, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if code, hint := verdict(tt.err); code != tt.code || !strings.Contains(hint, tt.hint) || (hint == "") != (tt.hint == "") {
+				t.Errorf("exit code %d, hint %q; want %d, %q", code, hint, tt.code, tt.hint)
+			}
+		})
+	}
+}
+
+// An error that ends the card is said once.
+func TestClosedOnce(t *testing.T) {
+	f := fakecuda.New(t, "")
+	o := cardOptions{options: &options{library: f.Path}, lt: "none"}
+	c, err := o.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Configure("lost_after=0")
+	_, err = c.bench(t.Context(), newProgress(nil), nil, cuda.Options{Profiles: []uint16{2}, Warm: 1})
+	if err = c.closed(err); !errors.Is(err, driver.ErrLost) || strings.Count(err.Error(), "CUDA_ERROR") != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
+// The program starts again with what the driver is to find, once, and leaves what
+// somebody has set.
+func TestDriverEnv(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only on Linux")
+	}
+	for _, tt := range []struct {
+		set  []string
+		want string
+	}{
+		{nil, "PCI_BUS_ID,LAZY"},
+		{[]string{"CUDA_DEVICE_ORDER=FASTEST_FIRST"}, "FASTEST_FIRST,LAZY"},
+		{[]string{"CUDA_MODULE_LOADING="}, "PCI_BUS_ID,"},
+		{[]string{"CUDA_DEVICE_ORDER=FASTEST_FIRST", "CUDA_MODULE_LOADING=EAGER"}, "FASTEST_FIRST,EAGER"},
+	} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CUDA_") }), "ASSAY_GPU_TEST_ENV=1")
+		cmd.Env = append(cmd.Env, tt.set...)
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != tt.want {
+			t.Errorf("%v: %q, %v; want %q", tt.set, out, err, tt.want)
+		}
 	}
 }
 
@@ -144,7 +266,7 @@ func TestBench(t *testing.T) {
 		t.Skip("plays whole challenges")
 	}
 	c := opens(t, fakecuda.New(t, ""))
-	r, err := c.bench(t.Context(), newProgress(nil), cases()[:1], cuda.Options{Profiles: []uint16{2, 5, 6}, Rounds: 3, Class: 502, Items: 1 << 11})
+	r, err := c.bench(t.Context(), newProgress(nil), cases()[:1], cuda.Options{Profiles: []uint16{2, 5, 6}, Rounds: 3, Class: 502, Items: 1 << 11, Warm: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +292,15 @@ func TestBench(t *testing.T) {
 		}
 	}
 	t.Log(text.String())
+
+	text.Reset()
+	r.Report.Memory, r.Report.Flavours[2].Challenge, r.Report.Error = nil, nil, "broken"
+	if err := (&options{}).print(&text, r); err != nil {
+		t.Fatal(err)
+	}
+	if said := text.String(); !strings.Contains(said, "fp64fma") || !strings.Contains(said, "Not all was measured") || strings.Contains(said, "no class") {
+		t.Errorf("after an error: %s", said)
+	}
 }
 
 func TestSI(t *testing.T) {

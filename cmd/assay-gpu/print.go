@@ -24,7 +24,7 @@ func printBench(out io.Writer, r measured) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "\nThe product alone:")
+	fmt.Fprintln(out, "\nThe product alone, at best:")
 	w = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FLAVOUR\tSHAPE\tMAKER\tTIME\tOPS/S\tOF PEAK\tOF THE FASTEST")
 	for _, c := range r.Report.Flavours {
@@ -41,7 +41,11 @@ func printBench(out io.Writer, r measured) error {
 		return err
 	}
 	printMemory(out, r)
-	return printChallenges(out, *r.Report)
+	if err := printChallenges(out, *r.Report); err != nil || r.Report.Error == "" {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "\nNot all was measured: an error ended it.")
+	return err
 }
 
 // printMemory writes how a dataset was filled and walked.
@@ -53,12 +57,14 @@ func printMemory(out io.Writer, r measured) {
 	fmt.Fprintf(out, "\nCopies within the card's memory: %s each way, %s of its bandwidth for both.\n", si(r.Report.Copy, "B/s"), share(2*r.Report.Copy, bandwidth))
 	m := r.Report.Memory
 	if m == nil {
-		fmt.Fprintln(out, "Memory: no class for this model; --memory names one.")
+		if r.Report.Error == "" {
+			fmt.Fprintln(out, "Memory: no class for this model; --memory names one.")
+		}
 		return
 	}
 	fmt.Fprintf(out, "Memory, class %s, a dataset of %s:\n", m.Class, si(float64(m.Bytes), "B"))
-	fmt.Fprintf(out, "  filled in %s: %s a second, %s of what the class can at best\n",
-		si(m.FillS, "s"), si(m.MadePerS, "items"), share(m.MadePerS, float64(m.ClassMadePerS)))
+	fmt.Fprintf(out, "  filled in %s with taking the memory, the items alone in %s: %s a second, %s of what the class can at best\n",
+		si(m.FillS, "s"), si(m.MakeS, "s"), si(m.MadePerS, "items"), share(m.MadePerS, float64(m.ClassMadePerS)))
 	fmt.Fprintf(out, "  random reads, none waits: %s a second, %s, %s of the bandwidth\n",
 		si(m.RandomPerS, "items"), si(m.RandomBytesPerS, "B/s"), share(m.RandomBytesPerS, bandwidth))
 	fmt.Fprintf(out, "  walks: %s a second, %s, %s of random reads, %s of what the class can at best\n",

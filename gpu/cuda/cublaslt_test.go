@@ -1,13 +1,17 @@
 package cuda
 
 import (
+	"context"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/gpu/cuda/dl"
+	"github.com/assaynet/assay/gpu/cuda/driver"
 )
 
 // fakeLt is a library that multiplies, built for one test.
@@ -50,6 +54,7 @@ func TestCublasLt(t *testing.T) {
 		{"right", 0, 0, 2},
 		{"wrong", 1, 0, 1},
 		{"refuses", 0, 1, 1},
+		{"refuses what is timed", 0, 2, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFake(t, "")
@@ -92,6 +97,69 @@ func TestCublasLt(t *testing.T) {
 			}
 			f.Leaves(t)
 		})
+	}
+}
+
+// A library that fails on a larger shape is not used any more; a card that is too full
+// for one keeps the makers as they were.
+func TestFastest(t *testing.T) {
+	d, _ := device(t, "")
+	mine, lib := d.right[0][0], maker(library{})
+	broken := errors.New("broken")
+	for _, tt := range []struct {
+		name   string
+		own    time.Duration // of the first shape; 8 times as much of the next
+		lib    time.Duration
+		fails  maker // at size 1024
+		with   error
+		want   maker
+		makers int
+		err    error
+	}{
+		{"own", 1000, 1001, nil, nil, mine, 2, nil},
+		{"library", 1001, 1000, nil, nil, lib, 2, nil},
+		{"library fails", 1001, 1000, lib, broken, mine, 1, nil},
+		{"library miscomputes", 1001, 1000, lib, ErrMiscomputes, mine, 1, nil},
+		{"no room for the library", 1001, 1000, lib, driver.ErrOutOfMemory, mine, 1, nil},
+		{"no room, library is faster", 1001, 1000, mine, driver.ErrOutOfMemory, lib, 2, nil},
+		{"no room, own is faster", 1000, 1001, mine, driver.ErrOutOfMemory, mine, 2, nil},
+		{"own fails", 1000, 1001, mine, broken, nil, 2, broken},
+		{"own miscomputes", 1000, 1001, mine, ErrMiscomputes, nil, 2, ErrMiscomputes},
+		{"library ends the card", 1000, 1001, lib, driver.ErrSticky, nil, 2, driver.ErrSticky},
+		{"fails where it is not asked", 2e6, 1e6, lib, broken, lib, 2, nil}, // long enough before
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d.right[0] = []maker{mine, lib}
+			defer func() { d.right[0] = []maker{mine} }()
+			got, err := d.fastest(t.Context(), challenges.Int8, func(m maker, s challenges.Shape) (time.Duration, error) {
+				if s.M >= 1024 && m == tt.fails {
+					return 0, tt.with
+				}
+				first := tt.own
+				if m == lib {
+					first = tt.lib
+				}
+				for size := 256; size < s.M; size *= 2 {
+					first *= 8
+				}
+				return first, nil
+			})
+			if got != tt.want || !errors.Is(err, tt.err) || len(d.right[0]) != tt.makers {
+				t.Errorf("maker %v of %d, error %v", got, len(d.right[0]), err)
+			}
+		})
+	}
+	d.right[0] = []maker{mine, lib}
+	defer func() { d.right[0] = []maker{mine} }()
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := d.fastest(ctx, challenges.Int8, func(m maker, s challenges.Shape) (time.Duration, error) {
+		if m == lib {
+			cancel()
+			return 0, ctx.Err()
+		}
+		return 1, nil
+	}); !errors.Is(err, context.Canceled) || len(d.right[0]) != 2 {
+		t.Errorf("cancelled: %v, %d makers", err, len(d.right[0]))
 	}
 }
 

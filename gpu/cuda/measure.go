@@ -17,21 +17,25 @@ import (
 // Options say what is measured.
 type Options struct {
 	Profiles []uint16 // rows of compute; nil: of each flavour that of capacity whose round takes 40 to 80 ms
-	Rounds   int      // that are measured; 0: 24
+	Rounds   int      // that are measured; 0: 10 s of them, at least 24
 	Class    uint16   // row of the table of classes of memory; 0: memory is not measured
 	Items    uint64   // of the dataset; 0: as many as the offered memory asks for
 	Alone    bool     // no challenges are played
 
+	Warm time.Duration // how long products warm the card before anything is timed; 0: 1 s
+
 	Energy func() (float64, error) // joules that the card has taken so far; nil: not known
 }
 
-// Report is what was measured. All times are seconds.
+// Report is what was measured. All times are seconds. After an error it has what was
+// measured until then.
 type Report struct {
 	Card     string          `json:"card"`
 	Kernels  string          `json:"kernels"` // the module
 	Copy     float64         `json:"copy_bytes_per_s"`
 	Flavours []ComputeReport `json:"flavours"`
 	Memory   *MemoryReport   `json:"memory,omitempty"`
+	Error    string          `json:"error,omitempty"` // what ended it early
 }
 
 // ComputeReport is a flavour on a row of the profile table.
@@ -42,10 +46,11 @@ type ComputeReport struct {
 	Maker    string        `json:"maker"` // that runs use
 	Products []ProductTime `json:"products"`
 
+	Rounds     int     `json:"rounds"`
 	RoundS     float64 `json:"round_s"` // mean of whole rounds
 	OpsPerS    float64 `json:"ops_per_s"`
-	OpsPerSP10 float64 `json:"ops_per_s_p10"` // of the slowest tenth of rounds at best: what an offer may claim
-	ProductS   float64 `json:"product_s"`     // the product alone
+	OpsPerSP10 float64 `json:"ops_per_s_p10"` // of the slowest tenth at best, of the last half of the rounds
+	ProductS   float64 `json:"product_s"`     // the product alone, right after the rounds: as warm as they were
 	GenerateS  float64 `json:"generate_s"`    // alone, not beside a product as in a round
 	HashS      float64 `json:"hash_s"`
 	Overhead   float64 `json:"overhead_percent"` // a round over the product alone
@@ -55,26 +60,39 @@ type ComputeReport struct {
 	Challenge *exam.Result `json:"challenge,omitempty"`
 }
 
-// ProductTime is a maker's product alone.
+// ProductTime is a maker's product alone: the least time of some passes in which the
+// makers take turns.
 type ProductTime struct {
 	Maker   string  `json:"maker"`
 	S       float64 `json:"product_s"`
 	OpsPerS float64 `json:"ops_per_s"`
 }
 
-// Measure measures the card. It takes a minute or two, and the card must have
-// nothing else to do. progress may be nil.
+// Measure measures the card. It takes some minutes, and the card must have nothing
+// else to do. progress may be nil.
 func (d *Device) Measure(ctx context.Context, o Options, progress func(done, of int, what string)) (Report, error) {
 	if progress == nil {
 		progress = func(int, int, string) {}
 	}
-	if o.Rounds == 0 {
-		o.Rounds = 24
-	}
 	r := Report{Card: d.card.Name, Kernels: d.program.Target}
+	err := d.measure(ctx, &r, o, progress)
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r, err
+}
+
+func (d *Device) measure(ctx context.Context, r *Report, o Options, progress func(done, of int, what string)) error {
+	progress(0, 1, "warm up")
+	if o.Warm == 0 {
+		o.Warm = time.Second
+	}
+	if err := d.warm(ctx, o.Warm); err != nil {
+		return fmt.Errorf("warm the card: %w", err)
+	}
 	rows, err := d.rowsFor(ctx, o, func(what string) { progress(0, 1, what) })
 	if err != nil {
-		return r, err
+		return err
 	}
 	steps := len(rows) + 1
 	if o.Class != 0 {
@@ -82,33 +100,60 @@ func (d *Device) Measure(ctx context.Context, o Options, progress func(done, of 
 	}
 	progress(0, steps, "copy")
 	if r.Copy, err = d.copyRate(ctx); err != nil {
-		return r, fmt.Errorf("measure copies: %w", err)
+		return fmt.Errorf("measure copies: %w", err)
 	}
 	for i, row := range rows {
 		progress(i+1, steps, row.Name)
 		c, err := d.measureCompute(ctx, row, o)
-		if err != nil {
-			return r, fmt.Errorf("measure %s: %w", row.Name, err)
+		if len(c.Products) > 0 {
+			r.Flavours = append(r.Flavours, c)
 		}
-		r.Flavours = append(r.Flavours, c)
+		if err != nil {
+			return fmt.Errorf("measure %s: %w", row.Name, err)
+		}
 	}
 	if o.Class != 0 {
 		progress(steps-1, steps, "memory")
 		if r.Memory, err = d.measureMemory(ctx, o); err != nil {
-			return r, fmt.Errorf("measure memory: %w", err)
+			return fmt.Errorf("measure memory: %w", err)
 		}
 	}
 	progress(steps, steps, "")
-	return r, nil
+	return nil
 }
 
-// rowsFor looks the asked rows up, or finds those that fit the card's speed.
+// rowsFor looks the asked rows up, or finds those that fit the card's speed. A row
+// that the card takes too long for is an error, before it runs.
 func (d *Device) rowsFor(ctx context.Context, o Options, progress func(what string)) ([]challenges.Profile, error) {
+	rates := map[challenges.Flavour]float64{}
+	took := func(s challenges.Shape) (time.Duration, error) {
+		m := d.maker(s.Flavour)
+		t, err := d.timeProduct(ctx, m, s)
+		if err == nil || m == nil || m == d.right[s.Flavour][0] || driver.Ends(err) || ctx.Err() != nil {
+			return t, err
+		}
+		d.unused(ctx, m, s.Flavour, err)
+		return d.timeProduct(ctx, d.right[s.Flavour][0], s)
+	}
+	check := func(s challenges.Shape) error {
+		if _, known := rates[s.Flavour]; !known {
+			progress("speed of " + s.Flavour.String())
+			_, rate, err := speed(s.Flavour, took)
+			if err != nil {
+				return fmt.Errorf("speed of %v: %w", s.Flavour, err)
+			}
+			rates[s.Flavour] = rate
+		}
+		return bearable(s, rates[s.Flavour])
+	}
 	var rows []challenges.Profile
 	for _, number := range o.Profiles {
 		row, err := challenges.LookupProfile(number)
 		if err != nil {
 			return nil, err
+		}
+		if err := check(row.Shape); err != nil {
+			return nil, fmt.Errorf("profile %d: %w", number, err)
 		}
 		rows = append(rows, row)
 	}
@@ -116,14 +161,30 @@ func (d *Device) rowsFor(ctx context.Context, o Options, progress func(what stri
 		return rows, nil
 	}
 	for _, f := range []challenges.Flavour{challenges.Int8, challenges.BF16, challenges.FP64} {
-		progress("speed of " + f.String())
-		row, err := fit(f, func(s challenges.Shape) (time.Duration, error) { return d.timeProduct(ctx, d.maker(f), s) })
+		row, err := fit(f, func(s challenges.Shape) (time.Duration, error) {
+			if err := check(s); err != nil {
+				return 0, err
+			}
+			return took(s)
+		})
 		if err != nil {
 			return nil, fmt.Errorf("find a row of %v: %w", f, err)
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// longestRound is what a round may take to be measured: no row fits a card whose
+// rounds take longer, and the device would lose its patience with some.
+const longestRound = time.Second
+
+// bearable is an error for a shape whose rounds take too long at a speed.
+func bearable(s challenges.Shape, rate float64) error {
+	if expected := float64(s.Ops()) / rate; expected > longestRound.Seconds() {
+		return fmt.Errorf("a round of %v would take about %.3g s on this card: at most %v are measured", s, expected, longestRound)
+	}
+	return nil
 }
 
 // fit is a flavour's row of capacity whose round takes 40 ms or more: the first, as
@@ -159,48 +220,112 @@ func (d *Device) maker(f challenges.Flavour) maker {
 	return d.makers[f]
 }
 
+// passes is how many times the makers take turns.
+const passes = 3
+
 func (d *Device) measureCompute(ctx context.Context, row challenges.Profile, o Options) (ComputeReport, error) {
 	s := row.Shape
 	ops := float64(s.Ops())
-	r := ComputeReport{Flavour: s.Flavour.String(), Profile: row.Number, Shape: s.String(), Maker: "own"}
+	r := ComputeReport{Flavour: s.Flavour.String(), Profile: row.Number, Shape: s.String()}
+	var used maker // nil: lanes
 	makers := []maker{nil}
 	if s.Flavour != challenges.FP64 {
-		r.Maker, makers = d.makers[s.Flavour].name(), d.right[s.Flavour]
+		used, makers = d.makerFor(ctx, s), d.right[s.Flavour]
+	}
+	r.Maker = nameOf(used)
+	best, err := d.timeMakers(ctx, s, makers)
+	if err != nil {
+		return r, err
 	}
 	for _, m := range makers {
-		name := "own"
-		if m != nil {
-			name = m.name()
+		if t, ok := best[nameOf(m)]; ok {
+			r.Products = append(r.Products, ProductTime{nameOf(m), t.product.Seconds(), per(ops, t.product)})
 		}
-		parts, err := d.timeParts(ctx, m, s, true)
-		if err != nil {
-			return r, err
-		}
-		r.Products = append(r.Products, ProductTime{name, parts.product.Seconds(), per(ops, parts.product)})
-		if name == r.Maker {
-			r.ProductS, r.GenerateS, r.HashS = parts.product.Seconds(), parts.generate.Seconds(), parts.hash.Seconds()
-		}
+	}
+	mine, ok := best[r.Maker]
+	if !ok { // a library that makes strips of the shape, but not the whole
+		used = makers[0]
+		mine = best[nameOf(used)]
+	}
+	r.GenerateS, r.HashS = mine.generate.Seconds(), mine.hash.Seconds()
+	if o.Rounds == 0 {
+		o.Rounds = roundsOf(mine.product)
 	}
 	rounds, joules, err := d.timeRounds(ctx, row, o)
 	if err != nil {
 		return r, err
 	}
+	r.Rounds = len(rounds)
 	r.JoulesPerOp = joules / ops / float64(len(rounds))
 	var sum time.Duration
 	for _, took := range rounds {
 		sum += took
 	}
-	slices.Sort(rounds)
 	r.RoundS = sum.Seconds() / float64(len(rounds))
 	r.OpsPerS = per(ops*float64(len(rounds)), sum)
-	r.OpsPerSP10 = per(ops, rounds[len(rounds)*9/10])
-	if r.ProductS > 0 {
+	r.OpsPerSP10 = per(ops, slowTenth(rounds))
+	after, err := d.timeProduct(ctx, used, s)
+	if err != nil {
+		return r, err
+	}
+	if r.ProductS = after.Seconds(); r.ProductS > 0 {
 		r.Overhead = (r.RoundS/r.ProductS - 1) * 100
 	}
 	if !o.Alone {
 		r.Challenge, err = exam.Compute(ctx, d, row, uint64(max(1e3, r.OpsPerSP10)))
 	}
 	return r, err
+}
+
+func nameOf(m maker) string {
+	if m == nil {
+		return "own"
+	}
+	return m.name()
+}
+
+// timeMakers times the parts of a round, in passes in which the makers take turns, so
+// that a card that gets slower is not held against one of them. A library that fails
+// is left out.
+func (d *Device) timeMakers(ctx context.Context, s challenges.Shape, makers []maker) (map[string]times, error) {
+	best, fails := map[string]times{}, map[string]bool{}
+	for range passes {
+		for i, m := range makers {
+			name := nameOf(m)
+			if fails[name] {
+				continue
+			}
+			parts, err := d.timeParts(ctx, m, s, true)
+			if err != nil && (i == 0 || driver.Ends(err) || ctx.Err() != nil) { // the first is the kernels' own
+				return nil, err
+			}
+			if err != nil {
+				d.unused(ctx, m, s.Flavour, err)
+				fails[name] = true
+				delete(best, name)
+				continue
+			}
+			t := best[name]
+			t.least(parts)
+			best[name] = t
+		}
+	}
+	return best, nil
+}
+
+// roundsOf is how many rounds are measured whose product takes so long: at least 10 s
+// of them, in which the card gets as warm and as slow as challenges make it. Rows
+// whose rounds take less than a millisecond are for tests.
+func roundsOf(product time.Duration) int {
+	const least, most, long = 24, 10_000, 10 * time.Second
+	return int(min(most, max(least, ceil(uint64(long), uint64(max(1, product))))))
+}
+
+// slowTenth is what the slowest tenth of rounds takes at least; only the last half
+// counts, in which the card is warm.
+func slowTenth(rounds []time.Duration) time.Duration {
+	late := slices.Sorted(slices.Values(rounds[len(rounds)/2:]))
+	return late[len(late)*9/10]
 }
 
 // per is how many of n a second; 0 for no time at all, which JSON can say.
@@ -223,7 +348,7 @@ func (d *Device) timeRounds(ctx context.Context, row challenges.Profile, o Optio
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() { err = errors.Join(err, run.Close()) }()
+	defer func() { err = ended(err, run.Close()) }()
 	var last time.Time
 	var before float64
 	for r := range row.Rounds {
@@ -259,5 +384,5 @@ func (d *Device) copyRate(ctx context.Context) (float64, error) {
 	size := min(1<<30, d.card.Memory/16) &^ 255
 	from, to := t.room(int(size)), t.room(int(size))
 	took := t.timed(repeats, func(q queue) error { return q.CopyDevice(to, from, size, q.s) })
-	return per(float64(size), took), errors.Join(t.err, d.release(&t.holds, func() {}))
+	return per(float64(size), took), ended(t.err, d.release(&t.holds, func() {}))
 }

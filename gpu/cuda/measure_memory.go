@@ -20,8 +20,9 @@ type MemoryReport struct {
 	Items uint64 `json:"items"`
 	Bytes uint64 `json:"dataset_bytes"`
 
-	FillS           float64 `json:"fill_s"`
-	MadePerS        float64 `json:"items_made_per_s"`
+	FillS           float64 `json:"fill_s"`           // as challenges see it: with taking the memory
+	MakeS           float64 `json:"make_s"`           // the items alone, a second time in the same memory
+	MadePerS        float64 `json:"items_made_per_s"` // by MakeS
 	MadeBytesPerS   float64 `json:"items_made_bytes_per_s"`
 	ReadPerS        float64 `json:"items_walked_per_s"` // by walks: each read waits for the one before it
 	ReadBytesPerS   float64 `json:"items_walked_bytes_per_s"`
@@ -49,32 +50,45 @@ func (d *Device) measureMemory(ctx context.Context, o Options) (*MemoryReport, e
 		Class: class.Name, Items: set.Items, Bytes: set.Bytes(),
 		ClassReadPerS: class.ReadRate, ClassMadePerS: class.MakeRate, HiddenShare: class.Hidden(),
 	}
-	begun := time.Now()
-	filled, err := d.Fill(ctx, gpu.MemoryJob{Device: d.info.ID, Set: set})
-	if err != nil {
-		return nil, err
-	}
-	took := time.Since(begun)
-	r.FillS, r.MadePerS = took.Seconds(), per(float64(set.Items), took)
-	r.MadeBytesPerS = r.MadePerS * memory.ItemBytes
-	m, ok := filled.(*dataset)
-	if !ok {
-		return nil, fmt.Errorf("a dataset of type %T", filled)
-	}
-	r.RandomPerS, err = d.randomRate(ctx, m)
-	r.RandomBytesPerS = r.RandomPerS * memory.ItemBytes
-	if err == nil {
-		r.ReadPerS, err = walkRate(ctx, m)
-	}
-	r.ReadBytesPerS = r.ReadPerS * memory.ItemBytes
-	r.ProvenBytes = set.Proven(uint64(r.ReadPerS))
-	if err = errors.Join(err, filled.Close()); err != nil {
-		return nil, err
+	if err := d.measureDataset(ctx, r, set); err != nil {
+		return r, err
 	}
 	if !o.Alone {
 		r.Challenge, err = exam.Memory(ctx, d, o.Class, set.Items)
 	}
 	return r, err
+}
+
+// measureDataset fills a dataset, reads it and walks it.
+func (d *Device) measureDataset(ctx context.Context, r *MemoryReport, set memory.Dataset) (err error) {
+	begun := time.Now()
+	filled, err := d.Fill(ctx, gpu.MemoryJob{Device: d.info.ID, Set: set})
+	if err != nil {
+		return err
+	}
+	r.FillS = time.Since(begun).Seconds()
+	defer func() { err = ended(err, filled.Close()) }()
+	m, ok := filled.(*dataset)
+	if !ok {
+		return fmt.Errorf("a dataset of type %T", filled)
+	}
+	begun = time.Now()
+	if err := m.fill(ctx); err != nil {
+		return err
+	}
+	took := time.Since(begun)
+	r.MakeS, r.MadePerS = took.Seconds(), per(float64(set.Items), took)
+	r.MadeBytesPerS = r.MadePerS * memory.ItemBytes
+	if r.RandomPerS, err = d.randomRate(ctx, m); err != nil {
+		return err
+	}
+	r.RandomBytesPerS = r.RandomPerS * memory.ItemBytes
+	if r.ReadPerS, err = walkRate(ctx, m); err != nil {
+		return err
+	}
+	r.ReadBytesPerS = r.ReadPerS * memory.ItemBytes
+	r.ProvenBytes = set.Proven(uint64(r.ReadPerS))
+	return nil
 }
 
 // walkRate is how many items a second the walks of a challenge read, by the host's
@@ -98,7 +112,7 @@ func walkRate(ctx context.Context, m *dataset) (float64, error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return per(float64(m.set.Reads()), took), errors.Join(err, run.Close())
+	return per(float64(m.set.Reads()), took), ended(err, run.Close())
 }
 
 // randomRate is how many items a second the card reads where no read waits for
@@ -116,5 +130,5 @@ func (d *Device) randomRate(ctx context.Context, m *dataset) (float64, error) {
 			uint64(bits.TrailingZeros64(m.set.Batch)), uint64(m.set.Steps), seed)
 	})
 	rate := per(float64(n)*float64(m.set.Steps), took)
-	return rate, errors.Join(t.err, d.release(&t.holds, func() {}))
+	return rate, ended(t.err, d.release(&t.holds, func() {}))
 }

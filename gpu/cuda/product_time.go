@@ -13,9 +13,9 @@ import (
 	"github.com/assaynet/assay/gpu/cuda/driver"
 )
 
-// timed is how long f takes on the card's clock, the mean of n after one that
-// does not count.
-func (t *trial) timed(n int, f func(q queue) error) (took time.Duration) {
+// timed is how long f takes on the card's clock, the mean of n after one that does
+// not count. Each is awaited: the device's patience is for one of them.
+func (t *trial) timed(n int, f func(q queue) error) time.Duration {
 	if t.err != nil {
 		return 0
 	}
@@ -27,30 +27,43 @@ func (t *trial) timed(n int, f func(q queue) error) (took time.Duration) {
 		to, err = t.holds.event(c, true)
 		return err
 	})
-	t.run(f)
-	t.run(func(q queue) error {
-		if err := q.Record(from, t.s); err != nil {
-			return err
-		}
-		for range n {
+	var sum time.Duration
+	for i := range n + 1 {
+		t.run(func(q queue) error {
+			if err := q.Record(from, t.s); err != nil {
+				return err
+			}
 			if err := f(q); err != nil {
 				return err
 			}
+			return q.Record(to, t.s)
+		})
+		if t.err != nil {
+			return 0
 		}
-		return q.Record(to, t.s)
-	})
-	if t.err == nil {
-		t.err = t.do(func(c *driver.Calls) (err error) {
-			took, err = c.Elapsed(from, to)
+		t.err = t.do(func(c *driver.Calls) error {
+			took, err := c.Elapsed(from, to)
+			if i > 0 {
+				sum += took
+			}
 			return err
 		})
 	}
-	return took / time.Duration(n)
+	return sum / time.Duration(n)
 }
 
 // times are the times of a round's parts, each alone on the card.
 type times struct {
 	generate, product, hash time.Duration
+}
+
+// least takes the lesser of each part; a part that was not timed is 0.
+func (t *times) least(o times) {
+	for _, p := range [][2]*time.Duration{{&t.generate, &o.generate}, {&t.product, &o.product}, {&t.hash, &o.hash}} {
+		if *p[0] == 0 || *p[1] > 0 && *p[1] < *p[0] {
+			*p[0] = *p[1]
+		}
+	}
 }
 
 const repeats = 3
@@ -101,7 +114,48 @@ func (d *Device) timeParts(ctx context.Context, m maker, s challenges.Shape, has
 			return r.climb(q, at, root)
 		})
 	}
-	return out, errors.Join(t.err, d.release(&t.holds, func() {}))
+	return out, ended(t.err, d.release(&t.holds, func() {}))
+}
+
+// ended joins the error of work with that of giving back what it used. After an
+// error that ends the card that is the same one again.
+func ended(err, closeErr error) error {
+	if driver.Ends(err) {
+		return err
+	}
+	return errors.Join(err, closeErr)
+}
+
+// warm keeps the card busy with products of int8 for a while: a card that was idle
+// has slow clocks, and a cold one faster ones than it can keep.
+func (d *Device) warm(ctx context.Context, long time.Duration) error {
+	m := d.right[challenges.Int8][0]
+	s, _, err := speed(challenges.Int8, func(s challenges.Shape) (time.Duration, error) { return d.timeProduct(ctx, m, s) })
+	if errors.Is(err, driver.ErrOutOfMemory) {
+		return nil // what is measured will say so, or need less
+	}
+	if err != nil {
+		return err
+	}
+	t, err := newTrial(ctx, d)
+	if err != nil {
+		return err
+	}
+	l := lines{s.Flavour, s.Line(), m.tiled()}
+	key, c := t.put(testKey[:]), t.room(s.Bytes())
+	a, b := t.room(int(l.size(s.M))), t.room(int(l.size(s.N)))
+	t.run(func(q queue) error {
+		if err := q.generate(key, a, l, matrixA, 0, s.M); err != nil {
+			return err
+		}
+		return q.generate(key, b, l, matrixB, 0, s.N)
+	})
+	for end := time.Now().Add(long); t.err == nil && time.Now().Before(end); {
+		t.run(func(q queue) error {
+			return m.multiply(q, product{flavour: s.Flavour, a: a, b: b, c: c, m: s.M, n: s.N, lines: l})
+		})
+	}
+	return ended(t.err, d.release(&t.holds, func() {}))
 }
 
 // sample compares some entries of a large product with the processor's.
