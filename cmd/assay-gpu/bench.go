@@ -21,7 +21,7 @@ type measured struct {
 	checked
 	Energy string       `json:"energy"` // how joules were read, or why not
 	Peak   *peaks       `json:"peak"`   // of the model; null: not in the table
-	Report *cuda.Report `json:"report"` // null: the check was not passed
+	Report *exam.Report `json:"report"` // null: the check was not passed
 }
 
 // peaks are the model's published ones, in ops/s and bytes/s; 0: not known.

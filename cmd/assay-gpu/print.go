@@ -5,7 +5,6 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/assaynet/assay/gpu/cuda"
 	"github.com/assaynet/assay/gpu/exam"
 )
 
@@ -74,7 +73,7 @@ func printMemory(out io.Writer, r measured) {
 }
 
 // printChallenges writes the whole challenges.
-func printChallenges(out io.Writer, r cuda.Report) error {
+func printChallenges(out io.Writer, r exam.Report) error {
 	fmt.Fprintln(out, "\nWhole challenges, the checker in this process:")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "CHALLENGE\tOUTCOME\tTOOK\tSHOWN AT LEAST\tSAMPLES\tOPENED\tCHECKER'S PROCESSOR")

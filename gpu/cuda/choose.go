@@ -9,6 +9,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/gpu/cuda/driver"
+	"github.com/assaynet/assay/gpu/exam"
 )
 
 // choose checks the makers of each flavour and takes the fastest that is right.
@@ -109,7 +110,7 @@ func speed(f challenges.Flavour, took func(s challenges.Shape) (time.Duration, e
 		if err != nil {
 			return of, 0, err
 		}
-		of, rate = s, per(float64(s.Ops()), t)
+		of, rate = s, exam.Per(float64(s.Ops()), t)
 		if t >= longEnough {
 			break
 		}

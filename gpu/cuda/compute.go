@@ -85,38 +85,38 @@ func (d *Device) stripRows(s challenges.Shape, m maker) int {
 }
 
 // take takes what the job needs beside the run's own.
-func (w *compute) take(c *driver.Calls, h *holds) (err error) {
+func (w *compute) take(c *driver.Calls, h *driver.Holds) (err error) {
 	rounds := w.job.Profile.Rounds
-	if w.messages, err = h.alloc(c, "messages", uint64(rounds*messageBytes)); err != nil {
+	if w.messages, err = h.Alloc(c, "messages", uint64(rounds*messageBytes)); err != nil {
 		return err
 	}
-	if w.keys, err = h.alloc(c, "messages", uint64((rounds+1)*32)); err != nil {
+	if w.keys, err = h.Alloc(c, "messages", uint64((rounds+1)*32)); err != nil {
 		return err
 	}
 	w.context = w.keys + driver.Devptr(rounds*32)
-	if w.host, err = h.host(c, "messages", rounds*messageBytes+64); err != nil {
+	if w.host, err = h.Host(c, "messages", rounds*messageBytes+64); err != nil {
 		return err
 	}
 	if w.shape.Flavour == challenges.FP64 {
-		w.a, err = h.alloc(c, "coefficients", uint64(8*8*w.shape.K))
+		w.a, err = h.Alloc(c, "coefficients", uint64(8*8*w.shape.K))
 		return err
 	}
-	if err = h.streamsFor(c, false, &w.streams[0], &w.streams[1]); err != nil {
+	if err = h.StreamsFor(c, false, &w.streams[0], &w.streams[1]); err != nil {
 		return err
 	}
-	if err = h.eventsFor(c, &w.made, &w.done[0], &w.done[1]); err != nil {
+	if err = h.EventsFor(c, &w.made, &w.done[0], &w.done[1]); err != nil {
 		return err
 	}
 	l := w.lines()
-	if w.a, err = h.alloc(c, "matrix A", l.size(w.shape.M)); err != nil {
+	if w.a, err = h.Alloc(c, "matrix A", l.size(w.shape.M)); err != nil {
 		return err
 	}
-	if w.b, err = h.alloc(c, "matrix B", l.size(w.shape.N)); err != nil {
+	if w.b, err = h.Alloc(c, "matrix B", l.size(w.shape.N)); err != nil {
 		return err
 	}
 	for i := range w.scratch {
 		if n := w.maker.scratch(); n > 0 && err == nil {
-			w.scratch[i], err = h.alloc(c, "scratch of "+w.maker.name(), n)
+			w.scratch[i], err = h.Alloc(c, "scratch of "+w.maker.name(), n)
 		}
 	}
 	return err

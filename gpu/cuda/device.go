@@ -240,7 +240,7 @@ func (d *Device) Start(ctx context.Context, job gpu.Job) (gpu.Run, error) {
 // starter is work that can begin.
 type starter interface {
 	work
-	take(c *driver.Calls, h *holds) error
+	take(c *driver.Calls, h *driver.Holds) error
 	frame(q queue) error
 	// beside is whether the side stream's work runs beside products, and before them.
 	beside() bool

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/assaynet/assay/challenges"
@@ -27,54 +26,13 @@ type Options struct {
 	Energy func() (float64, error) // joules that the card has taken so far; nil: not known
 }
 
-// Report is what was measured. All times are seconds. After an error it has what was
-// measured until then.
-type Report struct {
-	Card     string          `json:"card"`
-	Kernels  string          `json:"kernels"` // the module
-	Copy     float64         `json:"copy_bytes_per_s"`
-	Flavours []ComputeReport `json:"flavours"`
-	Memory   *MemoryReport   `json:"memory,omitempty"`
-	Error    string          `json:"error,omitempty"` // what ended it early
-}
-
-// ComputeReport is a flavour on a row of the profile table.
-type ComputeReport struct {
-	Flavour  string        `json:"flavour"`
-	Profile  uint16        `json:"profile"`
-	Shape    string        `json:"shape"`
-	Maker    string        `json:"maker"` // that runs use
-	Products []ProductTime `json:"products"`
-
-	Rounds     int     `json:"rounds"`
-	RoundS     float64 `json:"round_s"` // mean of whole rounds
-	OpsPerS    float64 `json:"ops_per_s"`
-	OpsPerSP10 float64 `json:"ops_per_s_p10"` // of the slowest tenth at best, of the last half of the rounds
-	ProductS   float64 `json:"product_s"`     // the product alone, right after the rounds: as warm as they were
-	GenerateS  float64 `json:"generate_s"`    // alone, not beside a product as in a round
-	HashS      float64 `json:"hash_s"`
-	Overhead   float64 `json:"overhead_percent"` // a round over the product alone
-
-	JoulesPerOp float64 `json:"joules_per_op,omitempty"` // of the whole card, in whole rounds
-
-	Challenge *exam.Result `json:"challenge,omitempty"`
-}
-
-// ProductTime is a maker's product alone: the least time of some passes in which the
-// makers take turns.
-type ProductTime struct {
-	Maker   string  `json:"maker"`
-	S       float64 `json:"product_s"`
-	OpsPerS float64 `json:"ops_per_s"`
-}
-
 // Measure measures the card. It takes some minutes, and the card must have nothing
 // else to do. progress may be nil.
-func (d *Device) Measure(ctx context.Context, o Options, progress func(done, of int, what string)) (Report, error) {
+func (d *Device) Measure(ctx context.Context, o Options, progress func(done, of int, what string)) (exam.Report, error) {
 	if progress == nil {
 		progress = func(int, int, string) {}
 	}
-	r := Report{Card: d.card.Name, Kernels: d.program.Target}
+	r := exam.Report{Card: d.card.Name, Kernels: d.program.Target}
 	err := d.measure(ctx, &r, o, progress)
 	if err != nil {
 		r.Error = err.Error()
@@ -82,7 +40,7 @@ func (d *Device) Measure(ctx context.Context, o Options, progress func(done, of 
 	return r, err
 }
 
-func (d *Device) measure(ctx context.Context, r *Report, o Options, progress func(done, of int, what string)) error {
+func (d *Device) measure(ctx context.Context, r *exam.Report, o Options, progress func(done, of int, what string)) error {
 	progress(0, 1, "warm up")
 	if o.Warm == 0 {
 		o.Warm = time.Second
@@ -144,7 +102,7 @@ func (d *Device) rowsFor(ctx context.Context, o Options, progress func(what stri
 			}
 			rates[s.Flavour] = rate
 		}
-		return bearable(s, rates[s.Flavour])
+		return exam.Bearable(s, rates[s.Flavour])
 	}
 	var rows []challenges.Profile
 	for _, number := range o.Profiles {
@@ -173,18 +131,6 @@ func (d *Device) rowsFor(ctx context.Context, o Options, progress func(what stri
 		rows = append(rows, row)
 	}
 	return rows, nil
-}
-
-// longestRound is what a round may take to be measured: no row fits a card whose
-// rounds take longer, and the device would lose its patience with some.
-const longestRound = time.Second
-
-// bearable is an error for a shape whose rounds take too long at a speed.
-func bearable(s challenges.Shape, rate float64) error {
-	if expected := float64(s.Ops()) / rate; expected > longestRound.Seconds() {
-		return fmt.Errorf("a round of %v would take about %.3g s on this card: at most %v are measured", s, expected, longestRound)
-	}
-	return nil
 }
 
 // fit is a flavour's row of capacity whose round takes 40 ms or more: the first, as
@@ -223,10 +169,10 @@ func (d *Device) maker(f challenges.Flavour) maker {
 // passes is how many times the makers take turns.
 const passes = 3
 
-func (d *Device) measureCompute(ctx context.Context, row challenges.Profile, o Options) (ComputeReport, error) {
+func (d *Device) measureCompute(ctx context.Context, row challenges.Profile, o Options) (exam.ComputeReport, error) {
 	s := row.Shape
 	ops := float64(s.Ops())
-	r := ComputeReport{Flavour: s.Flavour.String(), Profile: row.Number, Shape: s.String()}
+	r := exam.ComputeReport{Flavour: s.Flavour.String(), Profile: row.Number, Shape: s.String()}
 	var used maker // nil: lanes
 	makers := []maker{nil}
 	if s.Flavour != challenges.FP64 {
@@ -239,7 +185,7 @@ func (d *Device) measureCompute(ctx context.Context, row challenges.Profile, o O
 	}
 	for _, m := range makers {
 		if t, ok := best[nameOf(m)]; ok {
-			r.Products = append(r.Products, ProductTime{nameOf(m), t.product.Seconds(), per(ops, t.product)})
+			r.Products = append(r.Products, exam.ProductTime{Maker: nameOf(m), S: t.product.Seconds(), OpsPerS: exam.Per(ops, t.product)})
 		}
 	}
 	mine, ok := best[r.Maker]
@@ -249,7 +195,7 @@ func (d *Device) measureCompute(ctx context.Context, row challenges.Profile, o O
 	}
 	r.GenerateS, r.HashS = mine.generate.Seconds(), mine.hash.Seconds()
 	if o.Rounds == 0 {
-		o.Rounds = roundsOf(mine.product)
+		o.Rounds = exam.RoundsOf(mine.product)
 	}
 	rounds, joules, err := d.timeRounds(ctx, row, o)
 	if err != nil {
@@ -262,8 +208,8 @@ func (d *Device) measureCompute(ctx context.Context, row challenges.Profile, o O
 		sum += took
 	}
 	r.RoundS = sum.Seconds() / float64(len(rounds))
-	r.OpsPerS = per(ops*float64(len(rounds)), sum)
-	r.OpsPerSP10 = per(ops, slowTenth(rounds))
+	r.OpsPerS = exam.Per(ops*float64(len(rounds)), sum)
+	r.OpsPerSP10 = exam.Per(ops, exam.SlowTenth(rounds))
 	after, err := d.timeProduct(ctx, used, s)
 	if err != nil {
 		return r, err
@@ -311,29 +257,6 @@ func (d *Device) timeMakers(ctx context.Context, s challenges.Shape, makers []ma
 		}
 	}
 	return best, nil
-}
-
-// roundsOf is how many rounds are measured whose product takes so long: at least 10 s
-// of them, in which the card gets as warm and as slow as challenges make it. Rows
-// whose rounds take less than a millisecond are for tests.
-func roundsOf(product time.Duration) int {
-	const least, most, long = 24, 10_000, 10 * time.Second
-	return int(min(most, max(least, ceil(uint64(long), uint64(max(1, product))))))
-}
-
-// slowTenth is what the slowest tenth of rounds takes at least; only the last half
-// counts, in which the card is warm.
-func slowTenth(rounds []time.Duration) time.Duration {
-	late := slices.Sorted(slices.Values(rounds[len(rounds)/2:]))
-	return late[len(late)*9/10]
-}
-
-// per is how many of n a second; 0 for no time at all, which JSON can say.
-func per(n float64, took time.Duration) float64 {
-	if took <= 0 {
-		return 0
-	}
-	return n / took.Seconds()
 }
 
 // timeRounds is how long each round of a run takes whose openings are asked for at
@@ -384,5 +307,5 @@ func (d *Device) copyRate(ctx context.Context) (float64, error) {
 	size := min(1<<30, d.card.Memory/16) &^ 255
 	from, to := t.room(int(size)), t.room(int(size))
 	took := t.timed(repeats, func(q queue) error { return q.CopyDevice(to, from, size, q.s) })
-	return per(float64(size), took), ended(t.err, d.release(&t.holds, func() {}))
+	return exam.Per(float64(size), took), ended(t.err, d.release(&t.holds, func() {}))
 }

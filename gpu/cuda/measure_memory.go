@@ -14,30 +14,7 @@ import (
 	"github.com/assaynet/assay/gpu/exam"
 )
 
-// MemoryReport is a class of the table, on a dataset as challenges ask for.
-type MemoryReport struct {
-	Class string `json:"class"`
-	Items uint64 `json:"items"`
-	Bytes uint64 `json:"dataset_bytes"`
-
-	FillS           float64 `json:"fill_s"`           // as challenges see it: with taking the memory
-	MakeS           float64 `json:"make_s"`           // the items alone, a second time in the same memory
-	MadePerS        float64 `json:"items_made_per_s"` // by MakeS
-	MadeBytesPerS   float64 `json:"items_made_bytes_per_s"`
-	ReadPerS        float64 `json:"items_walked_per_s"` // by walks: each read waits for the one before it
-	ReadBytesPerS   float64 `json:"items_walked_bytes_per_s"`
-	RandomPerS      float64 `json:"items_read_per_s"` // at random, none waits: the most that walks could reach
-	RandomBytesPerS float64 `json:"items_read_bytes_per_s"`
-
-	ClassReadPerS uint64  `json:"class_items_read_per_s"` // what the table takes for the class's best
-	ClassMadePerS uint64  `json:"class_items_made_per_s"`
-	ProvenBytes   uint64  `json:"proven_bytes"` // by the walks' rate
-	HiddenShare   float64 `json:"hidden_share"` // of the dataset, that the class's best could do without
-
-	Challenge *exam.Result `json:"challenge,omitempty"`
-}
-
-func (d *Device) measureMemory(ctx context.Context, o Options) (*MemoryReport, error) {
+func (d *Device) measureMemory(ctx context.Context, o Options) (*exam.MemoryReport, error) {
 	class, err := memory.Lookup(o.Class)
 	if err != nil {
 		return nil, err
@@ -46,7 +23,7 @@ func (d *Device) measureMemory(ctx context.Context, o Options) (*MemoryReport, e
 	if set.Items == 0 {
 		set.Items = memory.Items(d.info.Memory)
 	}
-	r := &MemoryReport{
+	r := &exam.MemoryReport{
 		Class: class.Name, Items: set.Items, Bytes: set.Bytes(),
 		ClassReadPerS: class.ReadRate, ClassMadePerS: class.MakeRate, HiddenShare: class.Hidden(),
 	}
@@ -60,7 +37,7 @@ func (d *Device) measureMemory(ctx context.Context, o Options) (*MemoryReport, e
 }
 
 // measureDataset fills a dataset, reads it and walks it.
-func (d *Device) measureDataset(ctx context.Context, r *MemoryReport, set memory.Dataset) (err error) {
+func (d *Device) measureDataset(ctx context.Context, r *exam.MemoryReport, set memory.Dataset) (err error) {
 	begun := time.Now()
 	filled, err := d.Fill(ctx, gpu.MemoryJob{Device: d.info.ID, Set: set})
 	if err != nil {
@@ -77,7 +54,7 @@ func (d *Device) measureDataset(ctx context.Context, r *MemoryReport, set memory
 		return err
 	}
 	took := time.Since(begun)
-	r.MakeS, r.MadePerS = took.Seconds(), per(float64(set.Items), took)
+	r.MakeS, r.MadePerS = took.Seconds(), exam.Per(float64(set.Items), took)
 	r.MadeBytesPerS = r.MadePerS * memory.ItemBytes
 	if r.RandomPerS, err = d.randomRate(ctx, m); err != nil {
 		return err
@@ -112,7 +89,7 @@ func walkRate(ctx context.Context, m *dataset) (float64, error) {
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return per(float64(m.set.Reads()), took), ended(err, run.Close())
+	return exam.Per(float64(m.set.Reads()), took), ended(err, run.Close())
 }
 
 // randomRate is how many items a second the card reads where no read waits for
@@ -129,6 +106,6 @@ func (d *Device) randomRate(ctx context.Context, m *dataset) (float64, error) {
 		return q.spread(memRandom, n, 0, uint64(m.pieces), uint64(m.shift), uint64(out), n, m.set.Items/windows, windows,
 			uint64(bits.TrailingZeros64(m.set.Batch)), uint64(m.set.Steps), seed)
 	})
-	rate := per(float64(n)*float64(m.set.Steps), took)
+	rate := exam.Per(float64(n)*float64(m.set.Steps), took)
 	return rate, ended(t.err, d.release(&t.holds, func() {}))
 }

@@ -167,7 +167,7 @@ func TestRounds(t *testing.T) {
 	for product, want := range map[time.Duration]int{
 		0: 10_000, time.Microsecond: 10_000, 40 * time.Millisecond: 250, 80 * time.Millisecond: 125, 9 * time.Second: 24,
 	} {
-		if got := roundsOf(product); got != want {
+		if got := exam.RoundsOf(product); got != want {
 			t.Errorf("a product of %v: %d rounds, want %d", product, got, want)
 		}
 	}
@@ -175,10 +175,10 @@ func TestRounds(t *testing.T) {
 	for i := range 40 {
 		rounds = append(rounds, time.Duration(100-i)) // slower at first
 	}
-	if got := slowTenth(rounds); got != 79 { // 61 to 80, of which the two slowest
+	if got := exam.SlowTenth(rounds); got != 79 { // 61 to 80, of which the two slowest
 		t.Errorf("the slowest tenth takes %d", got)
 	}
-	if got := slowTenth(rounds[:1]); got != 100 {
+	if got := exam.SlowTenth(rounds[:1]); got != 100 {
 		t.Errorf("the only round takes %d", got)
 	}
 }

@@ -32,7 +32,7 @@ type dataset struct {
 	key   challenges.Hash
 	shift int // log2 of the items of a piece
 
-	holds  holds
+	holds  driver.Holds
 	queue  driver.Stream
 	ready  [2]driver.Event
 	keyAt  driver.Devptr
@@ -73,27 +73,27 @@ func (d *Device) Fill(ctx context.Context, job gpu.MemoryJob) (gpu.Memory, error
 func (m *dataset) take(c *driver.Calls) error {
 	h := &m.holds
 	var err error
-	if err = h.streamsFor(c, false, &m.queue); err != nil {
+	if err = h.StreamsFor(c, false, &m.queue); err != nil {
 		return err
 	}
-	if err = h.eventsFor(c, &m.ready[0], &m.ready[1]); err != nil {
+	if err = h.EventsFor(c, &m.ready[0], &m.ready[1]); err != nil {
 		return err
 	}
 	n := int(ceil(m.set.Items, 1<<m.shift))
-	if m.host, err = h.host(c, "dataset", 32+8*n); err != nil {
+	if m.host, err = h.Host(c, "dataset", 32+8*n); err != nil {
 		return err
 	}
-	if m.keyAt, err = h.alloc(c, "dataset", uint64(32+8*n)); err != nil {
+	if m.keyAt, err = h.Alloc(c, "dataset", uint64(32+8*n)); err != nil {
 		return err
 	}
-	if m.cache, err = h.alloc(c, "cache", uint64(m.set.Lines)*memory.ItemBytes); err != nil {
+	if m.cache, err = h.Alloc(c, "cache", uint64(m.set.Lines)*memory.ItemBytes); err != nil {
 		return err
 	}
 	m.pieces = m.keyAt + 32
 	copy(m.host.B, m.key[:])
 	for i, left := 0, m.set.Items; left > 0; i++ {
 		items := min(left, 1<<m.shift)
-		at, err := h.alloc(c, fmt.Sprintf("piece %d of %d of the dataset", i+1, n), items*memory.ItemBytes)
+		at, err := h.Alloc(c, fmt.Sprintf("piece %d of %d of the dataset", i+1, n), items*memory.ItemBytes)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ type parts struct {
 }
 
 // grow makes room for openings of so many entries.
-func (p *parts) grow(c *driver.Calls, h *holds, layout commit.Layout, entries int) error {
+func (p *parts) grow(c *driver.Calls, h *driver.Holds, layout commit.Layout, entries int) error {
 	levels, _ := levelsOf(layout.Chunks)
 	jobs := entries * (1 + len(levels))
 	size := entries * (commit.ChunkBytes + len(levels)*cvBytes)
@@ -29,17 +29,17 @@ func (p *parts) grow(c *driver.Calls, h *holds, layout commit.Layout, entries in
 		return nil
 	}
 	var err error
-	if p.jobs, err = h.alloc(c, "openings", uint64(jobs*jobBytes)); err != nil {
+	if p.jobs, err = h.Alloc(c, "openings", uint64(jobs*jobBytes)); err != nil {
 		return err
 	}
-	if p.out, err = h.alloc(c, "openings", uint64(size)); err != nil {
+	if p.out, err = h.Alloc(c, "openings", uint64(size)); err != nil {
 		return err
 	}
-	answer, err := h.host(c, "openings", size)
+	answer, err := h.Host(c, "openings", size)
 	if err != nil {
 		return err
 	}
-	ask, err := h.host(c, "openings", jobs*jobBytes)
+	ask, err := h.Host(c, "openings", jobs*jobBytes)
 	if err != nil {
 		return err
 	}

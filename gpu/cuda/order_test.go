@@ -39,7 +39,7 @@ func TestStreamsInAnyOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, w, truth := begun(t, d, job, 3)
 			err := d.thread.Do(t.Context(), func(c *driver.Calls) error {
-				mark, err := r.holds.event(c, false)
+				mark, err := r.holds.Event(c, false)
 				if err != nil {
 					return err
 				}

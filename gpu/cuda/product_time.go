@@ -21,10 +21,10 @@ func (t *trial) timed(n int, f func(q queue) error) time.Duration {
 	}
 	var from, to driver.Event
 	t.err = t.do(func(c *driver.Calls) (err error) {
-		if from, err = t.holds.event(c, true); err != nil {
+		if from, err = t.holds.Event(c, true); err != nil {
 			return err
 		}
-		to, err = t.holds.event(c, true)
+		to, err = t.holds.Event(c, true)
 		return err
 	})
 	var sum time.Duration

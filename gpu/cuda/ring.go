@@ -70,13 +70,13 @@ func (r *run) fillRing(c *driver.Calls, most int) error {
 const spareShare = 64
 
 func (r *run) takeSlot(c *driver.Calls, s *slot, data, tree uint64) (err error) {
-	if err = r.holds.eventsFor(c, &s.done, &s.read); err != nil {
+	if err = r.holds.EventsFor(c, &s.done, &s.read); err != nil {
 		return err
 	}
-	if s.data, err = r.holds.alloc(c, "entries of a round", data); err != nil {
+	if s.data, err = r.holds.Alloc(c, "entries of a round", data); err != nil {
 		return err
 	}
-	s.tree, err = r.holds.alloc(c, "tree of a round", tree)
+	s.tree, err = r.holds.Alloc(c, "tree of a round", tree)
 	return err
 }
 

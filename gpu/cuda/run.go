@@ -52,7 +52,7 @@ type run struct {
 	freed error
 
 	// Owned by the thread.
-	holds     holds
+	holds     driver.Holds
 	side, out driver.Stream
 	slots     []*slot // free ones
 	all       []*slot
@@ -94,13 +94,13 @@ func newRun(d *Device, rounds int, layout commit.Layout) *run {
 func (r *run) begin(c *driver.Calls, w starter, samples, slots int) error {
 	h := &r.holds
 	var err error
-	if err = h.streamsFor(c, w.beside(), &r.side); err != nil {
+	if err = h.StreamsFor(c, w.beside(), &r.side); err != nil {
 		return err
 	}
-	if err = h.streamsFor(c, true, &r.out); err != nil {
+	if err = h.StreamsFor(c, true, &r.out); err != nil {
 		return err
 	}
-	if r.answers, err = h.host(c, "roots", r.rounds*answerBytes); err != nil {
+	if r.answers, err = h.Host(c, "roots", r.rounds*answerBytes); err != nil {
 		return err
 	}
 	if err := r.parts.grow(c, h, r.layout, samples); err != nil {

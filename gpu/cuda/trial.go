@@ -11,7 +11,7 @@ import (
 // trial runs kernels one at a time on data of the processor's. After its first
 // error it does nothing more, so that a check reads as what it checks.
 type trial struct {
-	holds holds
+	holds driver.Holds
 	p     *program
 	err   error
 
@@ -32,13 +32,13 @@ func newTrial(ctx context.Context, d *Device) (*trial, error) {
 	t.do = func(f func(c *driver.Calls) error) error { return d.thread.Do(ctx, f) }
 	t.wait = func() error { return d.poll(ctx, func(c *driver.Calls) (bool, error) { return c.Done(t.mark) }) }
 	err := d.take(ctx, &t.holds, func(c *driver.Calls) (err error) {
-		if err = t.holds.streamsFor(c, false, &t.s); err != nil {
+		if err = t.holds.StreamsFor(c, false, &t.s); err != nil {
 			return err
 		}
-		if err = t.holds.eventsFor(c, &t.mark); err != nil {
+		if err = t.holds.EventsFor(c, &t.mark); err != nil {
 			return err
 		}
-		t.host, err = t.holds.host(c, "check", trialBytes)
+		t.host, err = t.holds.Host(c, "check", trialBytes)
 		return err
 	})
 	return t, err
@@ -64,7 +64,7 @@ func (t *trial) run(f func(q queue) error) {
 func (t *trial) room(n int) (at driver.Devptr) {
 	if t.err == nil {
 		t.err = t.do(func(c *driver.Calls) (err error) {
-			at, err = t.holds.alloc(c, "check", uint64(n))
+			at, err = t.holds.Alloc(c, "check", uint64(n))
 			return err
 		})
 	}
@@ -127,12 +127,12 @@ func (t *trial) drop() {
 		return
 	}
 	t.err = t.do(func(c *driver.Calls) error {
-		for _, p := range t.holds.memory {
+		for _, p := range t.holds.Memory {
 			if err := c.Free(p); err != nil {
 				return err
 			}
 		}
-		t.holds.memory = nil
+		t.holds.Memory = nil
 		return nil
 	})
 }

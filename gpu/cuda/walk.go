@@ -30,18 +30,18 @@ type walk struct {
 }
 
 // take takes what the walks need beside the run's own.
-func (w *walk) take(c *driver.Calls, h *holds) (err error) {
+func (w *walk) take(c *driver.Calls, h *driver.Holds) (err error) {
 	n := w.set.set.Rounds + 1
-	if w.messages, err = h.alloc(c, "messages", uint64(walkBase+n*walkMessage)); err != nil {
+	if w.messages, err = h.Alloc(c, "messages", uint64(walkBase+n*walkMessage)); err != nil {
 		return err
 	}
-	if w.keys, err = h.alloc(c, "messages", uint64(n*32)); err != nil {
+	if w.keys, err = h.Alloc(c, "messages", uint64(n*32)); err != nil {
 		return err
 	}
-	if w.context, err = h.alloc(c, "messages", 32); err != nil {
+	if w.context, err = h.Alloc(c, "messages", 32); err != nil {
 		return err
 	}
-	w.host, err = h.host(c, "messages", n*walkMessage+32)
+	w.host, err = h.Host(c, "messages", n*walkMessage+32)
 	return err
 }
 
