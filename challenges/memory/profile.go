@@ -93,7 +93,7 @@ func Profiles() []Profile {
 		real(5006, "h100", large, 128, 32, 33_500e6, 860e6),      // H100
 		real(5007, "h200", large, 128, 32, 48_000e6, 860e6),      // H200
 		real(5008, "gh200", large, 128, 32, 48_000e6, 7_000e6),   // GH200: memory of the host over its own link
-		real(5009, "b200", large, 128, 64, 80_000e6, 860e6),      // B200
+		real(5009, "b200", large, 128, 64, 80_000e6, 860e6),      // B200, B300
 		real(5010, "gb200", large, 128, 64, 80_000e6, 7_000e6),   // GB200, GB300
 		real(5011, "gddr7", large, 384, 32, 10_000e6, 860e6),     // RTX 5070 to 5080
 		real(5012, "gddr7-512", large, 384, 32, 19_000e6, 860e6), // RTX 5090, RTX PRO 6000

@@ -34,7 +34,7 @@ func (d *Device) check(ctx context.Context, cfg Config) error {
 	if t.err == nil {
 		d.choose(ctx, t, cfg)
 	}
-	err = d.release(&t.holds, func() {})
+	err = d.release(&t.holds)
 	if t.err != nil {
 		return fmt.Errorf("check: %w", t.err)
 	}

@@ -307,5 +307,5 @@ func (d *Device) copyRate(ctx context.Context) (float64, error) {
 	size := min(1<<30, d.card.Memory/16) &^ 255
 	from, to := t.room(int(size)), t.room(int(size))
 	took := t.timed(repeats, func(q queue) error { return q.CopyDevice(to, from, size, q.s) })
-	return exam.Per(float64(size), took), ended(t.err, d.release(&t.holds, func() {}))
+	return exam.Per(float64(size), took), ended(t.err, d.release(&t.holds))
 }

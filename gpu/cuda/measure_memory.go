@@ -107,5 +107,5 @@ func (d *Device) randomRate(ctx context.Context, m *dataset) (float64, error) {
 			uint64(bits.TrailingZeros64(m.set.Batch)), uint64(m.set.Steps), seed)
 	})
 	rate := exam.Per(float64(n)*float64(m.set.Steps), took)
-	return rate, ended(t.err, d.release(&t.holds, func() {}))
+	return rate, ended(t.err, d.release(&t.holds))
 }

@@ -158,7 +158,7 @@ func TestTimedAwaitsEach(t *testing.T) {
 	if x.err != nil || took < 0 || calls != repeats+1 || waits != calls {
 		t.Errorf("%d calls, %d waits, %v, %v", calls, waits, took, x.err)
 	}
-	if err := d.release(&x.holds, func() {}); err != nil {
+	if err := d.release(&x.holds); err != nil {
 		t.Error(err)
 	}
 }

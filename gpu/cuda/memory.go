@@ -168,7 +168,7 @@ func (m *dataset) Close() error {
 		if run != nil {
 			m.freed = run.Close()
 		}
-		m.freed = errors.Join(m.freed, m.d.release(&m.holds, func() {}))
+		m.freed = errors.Join(m.freed, m.d.release(&m.holds))
 		m.d.mu.Lock()
 		defer m.d.mu.Unlock()
 		m.d.sets = slices.DeleteFunc(m.d.sets, func(o *dataset) bool { return o == m })

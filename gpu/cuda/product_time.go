@@ -114,7 +114,7 @@ func (d *Device) timeParts(ctx context.Context, m maker, s challenges.Shape, has
 			return r.climb(q, at, root)
 		})
 	}
-	return out, ended(t.err, d.release(&t.holds, func() {}))
+	return out, ended(t.err, d.release(&t.holds))
 }
 
 // ended joins the error of work with that of giving back what it used. After an
@@ -155,7 +155,7 @@ func (d *Device) warm(ctx context.Context, long time.Duration) error {
 			return m.multiply(q, product{flavour: s.Flavour, a: a, b: b, c: c, m: s.M, n: s.N, lines: l})
 		})
 	}
-	return ended(t.err, d.release(&t.holds, func() {}))
+	return ended(t.err, d.release(&t.holds))
 }
 
 // sample compares some entries of a large product with the processor's.

@@ -8,14 +8,13 @@ import (
 	"github.com/assaynet/assay/gpu/cuda/driver"
 )
 
-// release waits until the streams are empty and frees what there is. stop runs
-// first, on the thread: from then on nobody else may use it.
-func (d *Device) release(h *driver.Holds, stop func()) error {
+// release waits until the streams are empty and frees what there is. Nobody else may
+// use it any more.
+func (d *Device) release(h *driver.Holds) error {
 	// Whoever ends a run does so under a context that has ended.
 	ctx := context.Background()
 	var marks []driver.Event
 	err := d.thread.Do(ctx, func(c *driver.Calls) error {
-		stop()
 		for i, s := range h.Streams {
 			if err := c.Record(h.Marks[i], s); err != nil {
 				return err
@@ -41,7 +40,7 @@ func (d *Device) take(ctx context.Context, h *driver.Holds, f func(c *driver.Cal
 	if err == nil {
 		return nil
 	}
-	if freeErr := d.release(h, func() {}); freeErr != nil && !driver.Ends(err) {
+	if freeErr := d.release(h); freeErr != nil && !driver.Ends(err) {
 		return errors.Join(err, freeErr)
 	}
 	return err

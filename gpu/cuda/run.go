@@ -188,7 +188,7 @@ func (r *run) free() error {
 	r.frees.Do(func() {
 		r.freed = r.drain()
 		if r.freed == nil {
-			r.freed = r.d.release(&r.holds, func() {})
+			r.freed = r.d.release(&r.holds)
 		}
 		r.d.forget(r)
 	})

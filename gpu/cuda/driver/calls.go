@@ -65,6 +65,7 @@ func (c *Calls) NewUrgentStream() (Stream, error) {
 	return s, err
 }
 
+// DestroyStream gives a stream back; what is in it goes on.
 func (c *Calls) DestroyStream(s Stream) error { return c.call(c.sym.streamDestroy, uintptr(s)) }
 
 // NewEvent makes a mark for streams. One that isn't for timing is cheaper to wait for.
@@ -79,6 +80,7 @@ func (c *Calls) NewEvent(timing bool) (Event, error) {
 	return e, err
 }
 
+// DestroyEvent gives an event back.
 func (c *Calls) DestroyEvent(e Event) error { return c.call(c.sym.eventDestroy, uintptr(e)) }
 
 // Record puts an event behind what is in a stream so far.

@@ -95,11 +95,3 @@ func (c *Calls) CopyDevice(dst, src Devptr, n uint64, s Stream) error {
 	}
 	return c.call(c.sym.memcpyDtoD, uintptr(dst), uintptr(src), uintptr(n), uintptr(s))
 }
-
-// fill32 puts the filling of words (of 4 bytes, dst aligned so) with v into a stream.
-func (c *Calls) fill32(dst Devptr, v uint32, words uint64, s Stream) error {
-	if words == 0 {
-		return nil
-	}
-	return c.call(c.sym.memsetD32, uintptr(dst), uintptr(v), uintptr(words), uintptr(s))
-}

@@ -50,6 +50,7 @@ func (c *Calls) load(src []byte) (Module, error) {
 	return m, err
 }
 
+// Unload gives a module back, and its functions with it.
 func (c *Calls) Unload(m Module) error { return c.call(c.sym.moduleUnload, uintptr(m)) }
 
 // Function finds a kernel in a module. It lives as long as the module.

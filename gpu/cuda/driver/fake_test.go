@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/assaynet/assay/gpu/cuda/dl"
 	"github.com/assaynet/assay/gpu/cuda/fakecuda"
 )
 
@@ -38,4 +39,14 @@ func (f *fake) opened(t testing.TB, ordinal int) *Thread {
 		t.Fatal(err)
 	}
 	return th
+}
+
+// fill32 puts the filling of words of 4 bytes with v into a stream: work of a test's own.
+func (c *Calls) fill32(dst Devptr, v uint32, words uint64, s Stream) error {
+	lib, err := dl.Open(c.lib.path) // loaded already
+	if err != nil || words == 0 {
+		return err
+	}
+	const name = "cuMemsetD32Async"
+	return c.call(symbol{name, dl.Symbol(lib, name)}, uintptr(dst), uintptr(v), uintptr(words), uintptr(s))
 }

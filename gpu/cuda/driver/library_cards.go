@@ -20,7 +20,7 @@ type Card struct {
 	ClockKHz       int // 0: not given
 	MemoryClockKHz int // 0: not given
 	BusBits        int // width of the memory's bus; 0: not given
-	SharedOptin    int // largest dynamic shared memory of a block, in bytes, with allowShared
+	SharedOptin    int // largest dynamic shared memory of a block, in bytes, with AllowShared
 }
 
 // Numbers of CUdevice_attribute.

@@ -22,7 +22,7 @@ type symbols struct {
 	moduleLoadDataEx, moduleUnload, moduleGetFunction, funcSetAttribute    symbol
 	launchKernel                                                           symbol
 	memGetInfo, memAlloc, memFree, memHostAlloc, memFreeHost               symbol
-	memcpyHtoD, memcpyDtoH, memcpyDtoD, memsetD32                          symbol
+	memcpyHtoD, memcpyDtoH, memcpyDtoD                                     symbol
 	streamCreate, streamCreateWithPriority, streamDestroy, streamWaitEvent symbol
 	eventCreate, eventDestroy, eventRecord, eventQuery, eventElapsedTime   symbol
 }
@@ -73,7 +73,6 @@ func resolve(lib uintptr) (symbols, error) {
 	need(&s.memcpyHtoD, "cuMemcpyHtoDAsync_v2")
 	need(&s.memcpyDtoH, "cuMemcpyDtoHAsync_v2")
 	need(&s.memcpyDtoD, "cuMemcpyDtoDAsync_v2")
-	need(&s.memsetD32, "cuMemsetD32Async")
 	need(&s.streamCreate, "cuStreamCreate")
 	find(&s.streamCreateWithPriority, true, "cuStreamCreateWithPriority")
 	need(&s.streamDestroy, "cuStreamDestroy_v2")
