@@ -14,6 +14,9 @@ import (
 // the device's modelled time: the run says nothing about anybody.
 var ErrOverrun = errors.New("simulated device overrun")
 
+// ErrNoAttestation says that a card, or its mode, has nothing that signs.
+var ErrNoAttestation = errors.New("the card attests to nothing")
+
 // Info is what a device says of itself: a claim.
 type Info struct {
 	ID        string // unique within the provider
