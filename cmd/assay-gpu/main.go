@@ -19,6 +19,7 @@ import (
 	"github.com/assaynet/assay/gpu/cuda"
 	"github.com/assaynet/assay/gpu/cuda/driver"
 	"github.com/assaynet/assay/gpu/exam"
+	"github.com/assaynet/assay/gpu/nvml"
 )
 
 func main() {
@@ -50,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer, cases []exam.Case) int {
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.library, "driver", "", "the driver's library; empty: libcuda.so.1 where the system has it")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
-	root.AddCommand(cardsCommand(&o), checkCommand(&o), benchCommand(&o))
+	root.AddCommand(cardsCommand(&o), checkCommand(&o), benchCommand(&o), workerCommand())
 	ran := false
 	for _, c := range root.Commands() {
 		inner := c.RunE
@@ -110,6 +111,8 @@ func verdict(err error) (code int, hint string) {
 	switch {
 	case errors.Is(err, driver.ErrNoDriver):
 		return 3, "is the NVIDIA driver installed? In a container: is it started with the cards, and is the driver's capability \"compute\" among those mounted?"
+	case errors.Is(err, nvml.ErrNoDriver):
+		return 3, "is the NVIDIA driver installed? In a container: is the driver's capability \"utility\" among those mounted?"
 	case errors.Is(err, driver.ErrOutOfMemory):
 		return 1, "something else holds the card's memory: nvidia-smi shows what"
 	case errors.Is(err, driver.ErrNoJIT):

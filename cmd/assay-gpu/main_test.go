@@ -28,8 +28,19 @@ func TestMain(m *testing.M) {
 		fmt.Printf("%s,%s", os.Getenv("CUDA_DEVICE_ORDER"), os.Getenv("CUDA_MODULE_LOADING"))
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	if path := os.Getenv("ASSAY_GPU_TEST_PARENT"); path != "" { // TestWorkerEndsWithItsParent
+		parent(path)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		for _, end := range atEnd {
+			end()
+		}
+		os.Exit(code)
+	}))
 }
+
+// atEnd is what all tests together leave, and how it goes.
+var atEnd []func()
 
 // command runs the program.
 func command(args ...string) (code int, stdout, stderr string) {
