@@ -19,10 +19,10 @@ import (
 
 const (
 	module   = "github.com/assaynet/assay/"
-	evidence = "challenges challenges/simd challenges/memory gpu/models gpu/attest gpu/telemetry checker/committee checker/evidence checker/report"
+	evidence = "challenges challenges/simd challenges/memory challenges/receipt challenges/notice gpu/models gpu/attest gpu/telemetry checker/committee checker/evidence checker/report"
 	pure     = evidence + " checker/sla checker/reputation"
 	device   = "challenges challenges/commit challenges/simd challenges/fma challenges/memory gpu/models gpu/telemetry gpu/attest"
-	shell    = " gpu gpu/worker prover p2p store checker checker/client checker/api checker/mcp store/spool"
+	shell    = " gpu gpu/worker prover prover/control prover/selftest p2p store checker checker/client checker/api checker/mcp store/spool"
 )
 
 // layers says which packages of this module each package may import. A package without a row is an error,
@@ -30,7 +30,7 @@ const (
 var layers = map[string]string{
 	"challenges": "challenges/simd challenges/commit challenges/fma challenges/memory", "challenges/simd": "",
 	"challenges/commit": "challenges/simd", "challenges/fma": "challenges/simd", "challenges/memory": "challenges/simd",
-	"gpu/models": "", "gpu/attest": "",
+	"challenges/receipt": "challenges", "challenges/notice": "challenges", "gpu/models": "", "gpu/attest": "",
 	"gpu/telemetry":     "gpu/models",
 	"checker/committee": "challenges challenges/memory",
 	"checker/evidence":  "challenges challenges/memory gpu/models gpu/attest gpu/telemetry",
@@ -40,9 +40,11 @@ var layers = map[string]string{
 	"gpu": device, "gpu/exam": device + " gpu", "gpu/kernels": "", "gpu/kernels/ptx": "gpu/kernels/ptx/scalar gpu/kernels/ptx/syntax gpu/kernels/ptx/tile", "gpu/kernels/ptx/scalar": "",
 	"gpu/kernels/ptx/syntax": "gpu/kernels/ptx/scalar", "gpu/kernels/ptx/tile": "gpu/kernels/ptx/scalar", "gpu/kernels/source": "", "gpu/kernels/build": "gpu/kernels/source",
 	"gpu/cuda": device + " gpu gpu/exam gpu/kernels gpu/cuda/driver gpu/cuda/cublaslt", "gpu/cuda/dl": "", "gpu/cuda/cublaslt": "gpu/cuda/dl",
-	"gpu/cuda/driver": "gpu/models gpu/cuda/dl", "gpu/cuda/fakecuda": "gpu/cuda/dl", "gpu/nvml": device + " gpu", "gpu/worker": device + " gpu",
-	"prover": device + " gpu checker/committee", "prover/cheat": "prover gpu gpu/models challenges challenges/fma challenges/memory challenges/simd",
-	"p2p": "challenges", "store": pure + " store/disk", "store/disk": "", "store/spool": "", "checker": pure, "checker/client": pure,
+	"gpu/cuda/driver": "gpu/models gpu/cuda/dl", "gpu/cuda/fakecuda": "gpu/cuda/dl", "gpu/nvml": device + " gpu", "gpu/nvml/fakenvml": "", "gpu/worker": device + " gpu",
+	"prover": device + " gpu checker/committee challenges/receipt prover/why", "prover/why": "challenges challenges/receipt gpu gpu/telemetry", "prover/control": "challenges challenges/receipt prover gpu gpu/telemetry",
+	"prover/selftest": device + " gpu gpu/exam", "prover/cheat": "prover gpu gpu/models challenges challenges/fma challenges/memory challenges/simd",
+	"p2p": "challenges", "store": pure + " store/disk store/inspect store/table", "store/disk": "", "store/inspect": pure + " store/table",
+	"store/table": "challenges checker/report", "store/spool": "", "checker": pure, "checker/client": pure,
 	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
 
 	"cmd/node": pure + shell, "cmd/devnet": pure + shell + " prover/cheat cmd/node",

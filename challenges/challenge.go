@@ -46,7 +46,7 @@ func (c *Challenge) Check() error {
 	if c.Kind == "" {
 		return errors.New("kind: empty")
 	}
-	return errors.Join(text("device", c.Device, 64), text("kind", string(c.Kind), 16), c.Provider.Check())
+	return errors.Join(Text("device", c.Device, 64), Text("kind", string(c.Kind), 16), c.Provider.Check())
 }
 
 // ComputeParams are the parameters of a proof of compute. Everything else follows

@@ -180,7 +180,10 @@ func TestClausesOfCompute(t *testing.T) {
 		{"result of another device", result(func(r *Core) { r.Device = "gpu1" }), Withheld, ClauseResult},
 		{"result without a root", result(func(r *Core) { r.Roots = r.Roots[:3] }), Withheld, ClauseResult},
 		{"result with another root", result(func(r *Core) { r.Roots = append(r.Roots[:3:3], Hash{1}) }), Withheld, ClauseResult},
-		{"result with telemetry", result(func(r *Core) { r.Telemetry = []byte{1} }), Withheld, ClauseResult},
+		{"result with a byte of telemetry", result(func(r *Core) { r.Telemetry = []byte{1} }), Pass, ""},
+		{"result with all the telemetry there may be", result(func(r *Core) { r.Telemetry = make([]byte, 4096) }), Pass, ""},
+		{"result with too much telemetry", result(func(r *Core) { r.Telemetry = make([]byte, 4097) }), Withheld, ClauseResult},
+		{"result with telemetry of another device", result(func(r *Core) { r.Device, r.Telemetry = "gpu1", []byte{1} }), Withheld, ClauseResult},
 
 		{"abort of a simulated device", func(c *scene) {
 			c.rounds(1)
@@ -191,6 +194,13 @@ func TestClausesOfCompute(t *testing.T) {
 			c.rounds(1)
 			c.control(NewAbort(AbortOverrun))
 		}, Withheld, ClauseAbort},
+		{"abort after a refusal", func(c *scene) {
+			c.control(NewRefusal(ReasonFault, 0))
+			c.control(NewAbort(AbortFault))
+		}, Refused, ClauseRefusal},
+		{"abort for no reason", func(c *scene) { c.control(NewAbort("")) }, Unreachable, ClauseAbort},
+		{"abort for no known reason after a root", func(c *scene) { c.rounds(1); c.control(NewAbort("tired")) }, Withheld, ClauseAbort},
+		{"refusal for an abort's reason", func(c *scene) { c.control(NewRefusal(AbortOverrun, 0)) }, Unreachable, ClauseRefusal},
 		{"frame too short to be signed", func(c *scene) {
 			c.rounds(1)
 			c.step(Event{Frame: make([]byte, signatureBytes)})

@@ -80,9 +80,9 @@ func Unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// text checks a string field: valid UTF-8 is the codec's business, length and
-// control characters are ours.
-func text(name, s string, limit int) error {
+// Text checks a string field: its length in bytes, and that it has no control
+// characters. Valid UTF-8 is the codec's business.
+func Text(name, s string, limit int) error {
 	if len(s) > limit {
 		return fmt.Errorf("%s: %d bytes, limit %d", name, len(s), limit)
 	}

@@ -41,7 +41,6 @@ func messages() []any {
 			Addrs:   []string{"/ip4/192.0.2.1/udp/4001/quic-v1"},
 			Devices: []OfferDevice{{ID: "gpu0", Model: "H100 SXM5", Memory: 80 << 30, Int8Ops: 1e15, BF16Ops: 5e14, FP64Ops: 3e13}},
 		},
-		&Notice{Seq: 3, Issued: 1.7e9, Kind: NoticeDrain, From: 1.7e9, Until: 1.8e9, Text: "moving"},
 		&memory.Params{Profile: 502, Items: 6149, RTT: 1e5},
 		&FilledFrame{Type: typeFilled, Mono: 1e9},
 		&NonceFrame{Type: typeNonce, Nonce: h(10)},
@@ -51,6 +50,11 @@ func messages() []any {
 			Verdict: Verdict{Outcome: Late, Clause: ClauseLate, OpsLower: 5, Elapsed: 2, Samples: 1, Disputed: true},
 		},
 	}
+}
+
+// reasons of a refusal.
+var reasons = []string{
+	ReasonBusy, ReasonCollision, ReasonQuota, ReasonTenant, ReasonDrain, ReasonUnsupported, ReasonNotMember, ReasonReplay, ReasonFault,
 }
 
 // item is one data item of an encoding.
@@ -276,9 +280,12 @@ func TestRoundTrip(t *testing.T) {
 				case *PositionsFrame:
 					x.Positions = slices.Repeat(x.Positions, 4)
 				case *RefusalFrame:
-					x.Reason = ReasonBusy
+					x.Reason = rapid.SampledFrom(reasons).Draw(t, "reason")
+					if x.Reason == ReasonCollision {
+						x.IDs = x.IDs[:1]
+					}
 				case *AbortFrame:
-					x.Reason = AbortOverrun
+					x.Reason = rapid.SampledFrom([]string{AbortOverrun, AbortTenant, AbortFault}).Draw(t, "reason")
 				case *PongFrame:
 					x.Flags &= FlagBusy | FlagDraining
 				case *Offer:
@@ -286,12 +293,6 @@ func TestRoundTrip(t *testing.T) {
 					x.Issued = x.Expires - 1
 					for i := range x.Devices {
 						x.Devices[i].ID = fmt.Sprint("gpu", i)
-					}
-				case *Notice:
-					x.Kind = NoticeMaintenance
-					x.Until, x.From = max(x.Until, x.From), min(x.Until, x.From)
-					if x.Until == x.From {
-						x.Until = 0
 					}
 				case *Transcript:
 					x.Signatures = [][]byte{bytes.Repeat([]byte{1}, 64), {}}
@@ -340,14 +341,15 @@ func TestBounds(t *testing.T) {
 		{"refusal naming 33 challenges", &RefusalFrame{Type: typeRefusal, Reason: ReasonQuota, IDs: ids}},
 		{"collision naming two challenges", &RefusalFrame{Type: typeRefusal, Reason: ReasonCollision, IDs: ids[:2]}},
 		{"abort for another reason", &AbortFrame{Type: typeAbort, Reason: "tired"}},
+		{"abort without a reason", &AbortFrame{Type: typeAbort}},
+		{"abort for a refusal's reason", &AbortFrame{Type: typeAbort, Reason: ReasonBusy}},
+		{"refusal for an abort's reason", &RefusalFrame{Type: typeRefusal, Reason: AbortOverrun}},
 		{"pong with an unknown flag", &PongFrame{Type: typePong, Flags: 4}},
 		{"offer that expires at once", &Offer{Issued: 5, Expires: 5}},
 		{"offer of 17 addresses", &Offer{Expires: 1, Addrs: make([]string, 17)}},
 		{"offer of 257 devices", &Offer{Expires: 1, Devices: make([]OfferDevice, 257)}},
 		{"offer of one device twice", &Offer{Expires: 1, Devices: []OfferDevice{{ID: "a"}, {ID: "a"}}}},
 		{"offer of a device without a name", &Offer{Expires: 1, Devices: []OfferDevice{{}}}},
-		{"notice of another kind", &Notice{Kind: "party"}},
-		{"notice until before it starts", &Notice{Kind: NoticeDrain, From: 5, Until: 5}},
 		{"transcript of one stream", &Transcript{Signatures: [][]byte{{}}, Verdict: Verdict{Outcome: Pass}}},
 		{"transcript with a short signature", &Transcript{Signatures: [][]byte{{1}, {}}, Verdict: Verdict{Outcome: Pass}}},
 		{"transcript of 4,097 events", &Transcript{Signatures: [][]byte{{}, {}}, Events: make([]Event, MaxEvents+1), Verdict: Verdict{Outcome: Pass}}},

@@ -18,7 +18,7 @@ var (
 
 // Protocol names of the streams.
 const (
-	ProtoControl = "/assay/challenge/1" // challenge, roots, positions, result
+	ProtoControl = "/assay/challenge/1" // challenge, roots, positions, result, receipt
 	ProtoBulk    = "/assay/bulk/1"      // openings, in round order
 	ProtoProbe   = "/assay/probe/1"     // pings
 	ProtoOffer   = "/assay/offer/1"     // a provider's signed offer

@@ -14,7 +14,8 @@
 // in a signature over the running hash of its own frames on that stream. The
 // session turns every event into the frames to send next, and in the end into a
 // [Verdict]. A [Transcript] keeps the events, reveals the secret, and is sealed
-// by the checker; [Replay] repeats the judgement from it.
+// by the checker; [Replay] repeats the judgement from it. The provider gets a
+// receipt, which package receipt defines.
 //
 // # Proof and testimony
 //

@@ -9,12 +9,12 @@ import (
 )
 
 // Kinds of envelopes: what a signature can be about. No two kinds share a
-// signature, since the kind is part of what is signed.
+// signature, since the kind is part of what is signed. Packages notice and receipt
+// have one each.
 const (
 	KindChallenge   = "challenge"
 	KindTranscript  = "transcript"
 	KindOffer       = "offer"
-	KindNotice      = "notice"
 	KindObservation = "observation"
 	KindHeader      = "header"
 	kindFrame       = "frame" // provider frames; never an envelope

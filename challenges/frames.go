@@ -90,7 +90,7 @@ type Core struct {
 	Device    string
 	Roots     []Hash
 	Boot      [16]byte
-	Telemetry []byte // reserved for signed NVML snapshots; empty for now
+	Telemetry []byte // at most 4096 bytes: the provider's claim, not judged
 }
 
 // ResultFrame ends a challenge on the provider's side.
@@ -105,7 +105,7 @@ func (f *ResultFrame) Check() error {
 	if len(f.Core.Roots) > 256 || len(f.Core.Telemetry) > 4096 {
 		return fmt.Errorf("core of %d roots and %d bytes of telemetry", len(f.Core.Roots), len(f.Core.Telemetry))
 	}
-	if err := text("device", f.Core.Device, 64); err != nil {
+	if err := Text("device", f.Core.Device, 64); err != nil {
 		return err
 	}
 	return frameType(f.Type, typeResult)
@@ -121,6 +121,7 @@ const (
 	ReasonUnsupported = "unsupported" // device, profile or claim not as offered
 	ReasonNotMember   = "not-member"  // the sender is no checker of this network
 	ReasonReplay      = "replay"      // the challenge id was used before
+	ReasonFault       = "fault"       // the device, or what runs it, failed; counts
 )
 
 // RefusalFrame is a signed no, before any root.
@@ -135,7 +136,7 @@ type RefusalFrame struct {
 // Check checks the type, the reason and the sizes.
 func (f *RefusalFrame) Check() error {
 	switch f.Reason {
-	case ReasonBusy, ReasonCollision, ReasonQuota, ReasonTenant, ReasonDrain, ReasonUnsupported, ReasonNotMember, ReasonReplay:
+	case ReasonBusy, ReasonCollision, ReasonQuota, ReasonTenant, ReasonDrain, ReasonUnsupported, ReasonNotMember, ReasonReplay, ReasonFault:
 	default:
 		return fmt.Errorf("refusal reason %q", f.Reason)
 	}
@@ -149,11 +150,14 @@ func (f *RefusalFrame) Check() error {
 	return frameType(f.Type, typeRefusal)
 }
 
-// AbortOverrun is the reason of an abort: the machine under a simulated device
-// was too slow for the device's modelled time.
-const AbortOverrun = "overrun"
+// Reasons of an abort.
+const (
+	AbortOverrun = "overrun" // the machine under a simulated device was too slow for the modelled time; neutral there
+	AbortTenant  = "tenant"  // a tenant came while the challenge ran; counts
+	AbortFault   = "fault"   // the device, or what runs it, failed; counts
+)
 
-// AbortFrame gives a run up. Only a simulated device's overrun is neutral.
+// AbortFrame gives a run up.
 type AbortFrame struct {
 	_      struct{} `cbor:",toarray"`
 	Type   uint8
@@ -162,7 +166,7 @@ type AbortFrame struct {
 
 // Check checks the type and the reason.
 func (f *AbortFrame) Check() error {
-	if f.Reason != AbortOverrun {
+	if f.Reason != AbortOverrun && f.Reason != AbortTenant && f.Reason != AbortFault {
 		return fmt.Errorf("abort reason %q", f.Reason)
 	}
 	return frameType(f.Type, typeAbort)
@@ -191,6 +195,13 @@ func (f *NonceFrame) Check() error { return frameType(f.Type, typeNonce) }
 // StartsWalks reports that a frame of the checker's is the nonce of a proof of
 // memory, which starts the measured time.
 func StartsWalks(frame []byte) bool { return peekType(frame) == typeNonce }
+
+// IsLast reports that a frame of the provider's is its last word: a result, a
+// refusal or an abort. Openings may still be on their way.
+func IsLast(frame []byte) bool {
+	t := peekType(frame)
+	return t == typeResult || t == typeRefusal || t == typeAbort
+}
 
 // AttachFrame opens the bulk stream of a challenge.
 type AttachFrame struct {

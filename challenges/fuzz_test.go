@@ -156,11 +156,6 @@ func FuzzOffer(f *testing.F) {
 	})
 }
 
-func FuzzNotice(f *testing.F) {
-	f.Add(seedMessages(f)["Notice"])
-	f.Fuzz(func(t *testing.T, data []byte) { canonical(t, data, &Notice{}) })
-}
-
 // FuzzSessionStep cuts data into events: a byte of flags, two of length, the
 // frame. The session must end in a verdict that it can write down and repeat.
 func FuzzSessionStep(f *testing.F) {

@@ -132,7 +132,7 @@ func TestEnvelopeOpen(t *testing.T) {
 		want  error
 	}{
 		{"another network", func(e *Envelope) { e.Network[0] ^= 1 }, ErrNetwork},
-		{"another kind", func(e *Envelope) { e.Kind = KindNotice }, ErrKind},
+		{"another kind", func(e *Envelope) { e.Kind = KindHeader }, ErrKind},
 		{"another payload", func(e *Envelope) { e.Payload = []byte("payloae") }, ErrSignature},
 		{"another signer", func(e *Envelope) { e.Signer = IDOf(checkerKey) }, ErrSignature},
 		{"no signature", func(e *Envelope) { e.Signature = [64]byte{} }, ErrSignature},
@@ -155,8 +155,8 @@ func TestEnvelopeOpen(t *testing.T) {
 	}
 	t.Run("the signature is bound to network and kind", func(t *testing.T) {
 		other := good
-		other.Network, other.Kind = Hash{9}, KindNotice
-		if _, err := other.Open(Hash{9}, KindNotice); !errors.Is(err, ErrSignature) {
+		other.Network, other.Kind = Hash{9}, KindHeader
+		if _, err := other.Open(Hash{9}, KindHeader); !errors.Is(err, ErrSignature) {
 			t.Errorf("moved: %v", err)
 		}
 	})
@@ -195,7 +195,7 @@ func TestObjectID(t *testing.T) {
 		t.Error("the signature changes the id")
 	}
 	for name, other := range map[string]Envelope{
-		"kind":    Seal(testNetwork, KindNotice, []byte("payload"), providerKey),
+		"kind":    Seal(testNetwork, KindHeader, []byte("payload"), providerKey),
 		"payload": Seal(testNetwork, KindOffer, []byte("payloae"), providerKey),
 		"signer":  Seal(testNetwork, KindOffer, []byte("payload"), checkerKey),
 	} {
@@ -205,7 +205,7 @@ func TestObjectID(t *testing.T) {
 	}
 }
 
-func TestOpenOfferAndNotice(t *testing.T) {
+func TestOpenOffer(t *testing.T) {
 	o := Offer{Seq: 4, Issued: 1, Expires: 2, Addrs: []string{}, Devices: []OfferDevice{{ID: "gpu0", Int8Ops: 7}}}
 	got, err := OpenOffer(Seal(testNetwork, KindOffer, Marshal(&o), providerKey), testNetwork)
 	if d, ok := got.Device("gpu0"); err != nil || got.Seq != 4 || !ok || d.Int8Ops != 7 || got.DevicesHash() != o.DevicesHash() {
@@ -229,15 +229,10 @@ func TestOpenOfferAndNotice(t *testing.T) {
 	if _, ok := got.Device("gpu1"); ok {
 		t.Error("a device that is not offered")
 	}
-	n := Notice{Seq: 5, Kind: NoticeDrain, Text: "bye"}
-	word, err := OpenNotice(Seal(testNetwork, KindNotice, Marshal(&n), providerKey), testNetwork)
-	if err != nil || word != n {
-		t.Errorf("notice: got %+v, %v", word, err)
+	if _, err := OpenOffer(Seal(testNetwork, KindOffer, Marshal(&ProbeParams{Pings: 5}), providerKey), testNetwork); err == nil {
+		t.Error("parameters signed as an offer: accepted")
 	}
-	if _, err := OpenOffer(Seal(testNetwork, KindOffer, Marshal(&n), providerKey), testNetwork); err == nil {
-		t.Error("a notice signed as an offer: accepted")
-	}
-	if _, err := OpenNotice(Seal(Hash{}, KindNotice, Marshal(&n), providerKey), testNetwork); !errors.Is(err, ErrNetwork) {
-		t.Errorf("notice of another network: %v", err)
+	if _, err := OpenOffer(Seal(Hash{}, KindOffer, Marshal(&o), providerKey), testNetwork); !errors.Is(err, ErrNetwork) {
+		t.Errorf("offer of another network: %v", err)
 	}
 }

@@ -119,6 +119,17 @@ var memoryClauses = []struct {
 		c.control(NewAbort(AbortOverrun))
 	}, Withheld, ClauseAbort},
 
+	{"tenant while it fills", func(c *scene) { c.control(NewAbort(AbortTenant)) }, Unreachable, ClauseAbort},
+	{"tenant after filled", func(c *scene) { c.asksNonce(); c.control(NewAbort(AbortTenant)) }, Withheld, ClauseAbort},
+	{"tenant after the nonce", func(c *scene) { c.fill(); c.control(NewAbort(AbortTenant)) }, Withheld, ClauseAbort},
+	{"tenant after a root", func(c *scene) { c.rounds(1); c.control(NewAbort(AbortTenant)) }, Withheld, ClauseAbort},
+	{"fault while it fills", func(c *scene) { c.control(NewAbort(AbortFault)) }, Unreachable, ClauseAbort},
+	{"fault after filled", func(c *scene) { c.asksNonce(); c.control(NewAbort(AbortFault)) }, Withheld, ClauseAbort},
+	{"fault after the nonce", func(c *scene) { c.fill(); c.control(NewAbort(AbortFault)) }, Withheld, ClauseAbort},
+	{"fault after a root", func(c *scene) { c.rounds(1); c.control(NewAbort(AbortFault)) }, Withheld, ClauseAbort},
+	{"refused over a fault", func(c *scene) { c.control(NewRefusal(ReasonFault, 0)) }, Refused, ClauseRefusal},
+	{"refused over a fault after filled", func(c *scene) { c.asksNonce(); c.control(NewRefusal(ReasonFault, 0)) }, Withheld, ClauseRefusal},
+
 	{"key of another nonce", func(c *scene) { c.fill(); c.p.walker.nonce[0] ^= 1; c.root(nil) }, Withheld, ClauseKeyChain},
 	{"key without the nonce", func(c *scene) { c.fill(); c.p.walker.nonce = Hash{}; c.root(nil) }, Withheld, ClauseKeyChain},
 	{"key of another dataset", func(c *scene) { c.fill(); c.p.walker.dataset[0] ^= 1; c.root(nil) }, Withheld, ClauseKeyChain},

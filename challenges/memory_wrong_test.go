@@ -20,6 +20,8 @@ func TestWrongHoweverItEnds(t *testing.T) {
 			c.step(Event{Frame: newPlayer(c.s.envelope, testKey(9)).control.Sign(NewFilled(0))})
 		}},
 		{"overrun", func(c *scene) { c.control(NewAbort(AbortOverrun)) }},
+		{"a tenant came", func(c *scene) { c.control(NewAbort(AbortTenant)) }},
+		{"the device failed", func(c *scene) { c.control(NewAbort(AbortFault)) }},
 		{"refusal", func(c *scene) { c.control(NewRefusal(ReasonTenant, 0)) }},
 		{"filled again", func(c *scene) { c.control(NewFilled(c.now)) }},
 		{"the root again", func(c *scene) { c.root(func(f *RootFrame) { f.Round = 0 }) }},

@@ -66,9 +66,9 @@ func (o *Offer) Check() error {
 	if len(o.Addrs) > 16 || len(o.Devices) > maxDevices {
 		return fmt.Errorf("offer of %d addresses and %d devices", len(o.Addrs), len(o.Devices))
 	}
-	err := errors.Join(text("operator", o.Operator, 128), text("region", o.Region, 64), text("agent", o.Agent, 64))
+	err := errors.Join(Text("operator", o.Operator, 128), Text("region", o.Region, 64), Text("agent", o.Agent, 64))
 	for _, a := range o.Addrs {
-		err = errors.Join(err, text("address", a, 256))
+		err = errors.Join(err, Text("address", a, 256))
 	}
 	seen := make(map[string]bool, len(o.Devices))
 	for _, d := range o.Devices {
@@ -76,7 +76,7 @@ func (o *Offer) Check() error {
 			return fmt.Errorf("device id %q: empty or twice", d.ID)
 		}
 		seen[d.ID] = true
-		err = errors.Join(err, text("device id", d.ID, 64), text("model", d.Model, 64))
+		err = errors.Join(err, Text("device id", d.ID, 64), Text("model", d.Model, 64))
 	}
 	return err
 }
@@ -103,43 +103,4 @@ func OpenOffer(e Envelope, network Hash) (Offer, error) {
 	var o Offer
 	err = Unmarshal(payload, &o)
 	return o, err
-}
-
-// Kinds of notices.
-const (
-	NoticeMaintenance = "maintenance" // planned, with notice
-	NoticeDrain       = "drain"       // leaving, no new work
-)
-
-// Notice is a provider's signed word about a time to come.
-type Notice struct {
-	_      struct{} `cbor:",toarray"`
-	Seq    uint64   // a higher one replaces a lower one
-	Issued uint64   // Unix time, s
-	Kind   string
-	From   uint64 // Unix time, s
-	Until  uint64 // Unix time, s; 0: for good
-	Text   string
-}
-
-// Check bounds the fields.
-func (n *Notice) Check() error {
-	if n.Kind != NoticeMaintenance && n.Kind != NoticeDrain {
-		return fmt.Errorf("notice kind %q", n.Kind)
-	}
-	if n.Until != 0 && n.Until <= n.From {
-		return fmt.Errorf("notice until %d, from %d", n.Until, n.From)
-	}
-	return text("text", n.Text, 1024)
-}
-
-// OpenNotice authenticates and decodes a notice.
-func OpenNotice(e Envelope, network Hash) (Notice, error) {
-	payload, err := e.Open(network, KindNotice)
-	if err != nil {
-		return Notice{}, err
-	}
-	var n Notice
-	err = Unmarshal(payload, &n)
-	return n, err
 }

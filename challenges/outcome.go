@@ -118,7 +118,7 @@ func (v *Verdict) Check() error {
 	if v.Elapsed < 0 || v.RTT < 0 {
 		return fmt.Errorf("negative duration")
 	}
-	return text("clause", v.Clause, 8)
+	return Text("clause", v.Clause, 8)
 }
 
 // ClauseError is a violation of one clause of docs/PROTOCOL.md.

@@ -1,7 +1,6 @@
 package challenges
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -65,6 +64,14 @@ func (m *roundScript) start() []Out { return []Out{{StreamBulk, NewAttach(m.id)}
 
 func (m *roundScript) verdict() Verdict { return m.v }
 
+func (m *roundScript) roots() []Hash {
+	out := make([]Hash, len(m.rounds))
+	for i, r := range m.rounds {
+		out[i] = r.root
+	}
+	return out
+}
+
 // bad ends the session over an answer that breaks a clause: soft, since only
 // the checker's word says that the answer came at all.
 func (m *roundScript) bad(clause string, at time.Duration) ([]Out, bool) {
@@ -108,9 +115,9 @@ func (m *roundScript) recv(stream uint8, body []byte, at time.Duration) ([]Out, 
 		m.v = Verdict{Outcome: Refused, Clause: ClauseRefusal, Elapsed: at}
 		return nil, true
 	case typeAbort:
-		// SPEC: S7. Only a simulated profile has a neutral abort.
+		// SPEC: S7. Only the overrun of a simulated profile is neutral.
 		var f AbortFrame
-		if err := Unmarshal(body, &f); err != nil || !m.plan.simulated {
+		if err := Unmarshal(body, &f); err != nil || !m.plan.simulated || f.Reason != AbortOverrun {
 			return m.bad(ClauseAbort, at)
 		}
 		m.v = Verdict{Outcome: Unknown, Clause: ClauseAbort, Elapsed: at, Samples: m.v.Samples}
@@ -196,13 +203,14 @@ func (m *roundScript) opening(body []byte, at time.Duration) ([]Out, bool) {
 }
 
 func (m *roundScript) finish(body []byte, at time.Duration) ([]Out, bool) {
-	// SPEC: M8. The result comes last and repeats the challenge, device and roots.
+	// SPEC: M8. The result comes last and repeats the challenge, device and roots. What
+	// its telemetry says is the provider's claim.
 	var f ResultFrame
 	if err := Unmarshal(body, &f); err != nil || m.result || len(m.rounds) < m.plan.rounds {
 		return m.bad(ClauseResult, at)
 	}
 	same := slices.EqualFunc(f.Core.Roots, m.rounds, func(h Hash, r round) bool { return h == r.root })
-	if f.Core.Challenge != m.id || f.Core.Device != m.device || !same || !bytes.Equal(f.Core.Telemetry, nil) {
+	if f.Core.Challenge != m.id || f.Core.Device != m.device || !same {
 		return m.bad(ClauseResult, at)
 	}
 	// The result is on the control stream and may overtake the last openings.

@@ -162,6 +162,15 @@ func (s *Session) Control() []Event {
 	return out
 }
 
+// Roots are those that the session took, in round order.
+func (s *Session) Roots() []Hash {
+	s.Verdict() // drops what nobody signed
+	if m, ok := s.script.(interface{ roots() []Hash }); ok {
+		return m.roots()
+	}
+	return nil
+}
+
 // Start returns the frames to send right after the challenge.
 func (s *Session) Start() []Out {
 	if s.started {

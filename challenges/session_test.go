@@ -200,7 +200,10 @@ func TestRefusalAndAbort(t *testing.T) {
 		{"busy", NewRefusal(ReasonBusy, time.Minute), Refused},
 		{"collision without the running challenge", NewRefusal(ReasonCollision, 0), Unreachable},
 		{"unknown reason", NewRefusal("bored", 0), Unreachable},
+		{"the device failed", NewRefusal(ReasonFault, time.Minute), Refused},
 		{"overrun of a simulated device", NewAbort(AbortOverrun), Unknown},
+		{"tenant, before any root", NewAbort(AbortTenant), Unreachable},
+		{"fault, before any root", NewAbort(AbortFault), Unreachable},
 		{"garbage", []byte{0x83, 1, 2, 3}, Unreachable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func readSpec(t *testing.T) string {
 // what the code quotes, the document defines, and the other way round.
 func TestSpecificationHasEveryClause(t *testing.T) {
 	defined := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^\*\*([ECSMDPTG]\d+)\.?\*\*`).FindAllStringSubmatch(readSpec(t), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\*\*([ECSMDPTRG]\d+)\.?\*\*`).FindAllStringSubmatch(readSpec(t), -1) {
 		defined[m[1]] = true
 	}
 	quoted := map[string]bool{}
@@ -39,7 +39,7 @@ func TestSpecificationHasEveryClause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range []string{"commit", "fma", "memory", filepath.Join("..", "checker", "committee")} {
+	for _, pkg := range []string{"commit", "fma", "memory", "receipt", filepath.Join("..", "checker"), filepath.Join("..", "checker", "committee")} {
 		more, err := filepath.Glob(filepath.Join(pkg, "*.go"))
 		if err != nil || len(more) == 0 {
 			t.Fatalf("package %s: %v", pkg, err)
@@ -51,7 +51,7 @@ func TestSpecificationHasEveryClause(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?:SPEC: |Clause\w+ += ")([ECSMDPTG]\d+)`).FindAllStringSubmatch(string(b), -1) {
+		for _, m := range regexp.MustCompile(`(?:SPEC: |Clause\w+ += ")([ECSMDPTRG]\d+)`).FindAllStringSubmatch(string(b), -1) {
 			quoted[m[1]] = true
 		}
 	}
@@ -94,6 +94,11 @@ func TestSpecificationHasTheVectors(t *testing.T) {
 		case "ComputeParams", "ProbeParams", "OpeningFrame": // shown inside others, or not at all
 			continue
 		}
+		has(m.Name, m.Bytes)
+	}
+	var endings []messageVector
+	read("endings.json", &endings)
+	for _, m := range endings {
 		has(m.Name, m.Bytes)
 	}
 	var generator []generatorVector
