@@ -128,8 +128,9 @@ type Checker struct {
 
 	flushing sync.Mutex // held for the whole of a flush
 
-	flights chan struct{} // one for each challenge in flight
-	sealing chan struct{} // one for each transcript that is being written
+	flights chan struct{}  // one for each challenge in flight
+	sealing chan struct{}  // one for each transcript that is being written
+	handing sync.WaitGroup // receipts on their way
 
 	mu     sync.Mutex
 	offers map[challenges.NodeID]challenges.Offer
@@ -201,7 +202,9 @@ func (c *Checker) Run(ctx context.Context) error {
 	g.Go(func() error { return c.sealer(ctx, sealing) })
 	g.Go(func() error { return c.flusher(ctx) })
 	g.Go(func() error { return c.probers(ctx) })
-	return g.Wait()
+	err := g.Wait()
+	c.handing.Wait()
+	return err
 }
 
 // enter begins a phase of the checker's life, for its health.

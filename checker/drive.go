@@ -29,6 +29,7 @@ type pace struct {
 type way struct {
 	left    time.Time // by the checker's clock
 	relayed bool      // the path goes through a relay
+	line    *line     // what is left of the control stream, for the caller to end; nil: nothing
 }
 
 // drive runs one challenge over real streams: it stamps what happens, steps the
@@ -40,13 +41,19 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 	defer cancel()
 	d := driver{parent: parent, session: s, start: time.Now(), pace: p}
 	to := s.Challenge().Provider
+	defer func() {
+		for i, conn := range d.conns {
+			if i != challenges.StreamControl || w.line == nil {
+				conn.Close()
+			}
+		}
+	}()
 	for _, proto := range protos {
 		conn, err := net.Open(ctx, to, proto)
 		if err != nil {
 			d.end(0, d.cause(err))
 			return w
 		}
-		defer conn.Close()
 		d.conns = append(d.conns, conn)
 		w.relayed = w.relayed || conn.Relayed()
 	}
@@ -72,12 +79,12 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 		d.end(0, d.cause(err))
 		return w
 	}
-	for i, conn := range d.conns {
-		into := control
-		if i == challenges.StreamBulk {
-			into = bulk
-		}
-		readers.Go(func() { read(ctx, uint8(i), conn, into) })
+	// The control stream outlives the session. A Recv whose context ends would reset
+	// it, so its reader has one that lasts.
+	w.line = newLine(parent, d.conns[challenges.StreamControl])
+	w.line.reader.Go(func() { read(ctx, w.line.life, challenges.StreamControl, w.line.conn, control) })
+	for i, conn := range d.conns[1:] {
+		readers.Go(func() { read(ctx, ctx, uint8(i+1), conn, bulk) })
 	}
 	if d.send(ctx, s.Start()) {
 		return w
@@ -101,6 +108,7 @@ func drive(ctx context.Context, net Network, s *challenges.Session, challenge []
 			d.end(a.stream, d.cause(a.err))
 			return w
 		}
+		w.line.last = w.line.last || a.stream == challenges.StreamControl && challenges.IsLast(a.frame)
 		send, done := s.Step(challenges.Event{At: d.at(a.at), Stream: a.stream, Frame: a.frame})
 		if done || d.send(ctx, send) {
 			return w
@@ -125,10 +133,11 @@ func await(ctx context.Context, control, bulk <-chan arrival) (a arrival, ok boo
 	return a, true
 }
 
-// read stamps frames the moment they are whole.
-func read(ctx context.Context, stream uint8, conn challenges.Conn, arrivals chan<- arrival) {
+// read stamps frames the moment they are whole, until ctx ends. life is that of the
+// stream.
+func read(ctx, life context.Context, stream uint8, conn challenges.Conn, arrivals chan<- arrival) {
 	for {
-		frame, err := conn.Recv(ctx)
+		frame, err := conn.Recv(life)
 		select {
 		case arrivals <- arrival{stream, time.Now(), frame, err}:
 		case <-ctx.Done():

@@ -14,3 +14,10 @@ func (c *Checker) Occupy(n int) (free func()) {
 
 // Flights is how many places are taken.
 func (c *Checker) Flights() int { return len(c.flights) }
+
+// NoRoom lets no end wait for the store.
+func (c *Checker) NoRoom() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends.bytes = maxEndBytes
+}

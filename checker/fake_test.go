@@ -97,12 +97,32 @@ func pipe(lag time.Duration) (checker, provider *end) {
 	return &end{in: b, out: a}, &end{in: a, out: b, lag: lag}
 }
 
+// stopped resets the stream, as a context that ends does: what is on its way is lost.
+func (e *end) stopped(ctx context.Context) error {
+	select {
+	case <-e.out.done: // it has ended before
+		return ctx.Err()
+	default:
+	}
+	e.finish(challenges.ErrReset)
+	for {
+		select {
+		case <-e.out.frames:
+		default:
+			return ctx.Err()
+		}
+	}
+}
+
 func (e *end) Send(ctx context.Context, frame []byte) error {
+	if ctx.Err() != nil {
+		return e.stopped(ctx)
+	}
 	select {
 	case <-e.out.done:
 		return challenges.ErrReset
 	case <-ctx.Done():
-		return ctx.Err()
+		return e.stopped(ctx)
 	case e.out.frames <- timed{bytes.Clone(frame), time.Now().Add(e.lag)}:
 		return nil
 	}
@@ -122,14 +142,17 @@ func (e *end) Recv(ctx context.Context) ([]byte, error) {
 				return nil, e.in.err
 			}
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, e.stopped(ctx)
 		}
+	}
+	if time.Until(t.at) <= 0 {
+		return t.frame, nil
 	}
 	select {
 	case <-time.After(time.Until(t.at)):
 		return t.frame, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, e.stopped(ctx)
 	}
 }
 

@@ -133,13 +133,14 @@ func (q *ends) remove(f *report.Finished) {
 	}
 }
 
-// keep holds an end in memory until a flush has written it.
-func (c *Checker) keep(ctx context.Context, f report.Finished) {
+// keep holds an end in memory until a flush has written it; false if there is no
+// room.
+func (c *Checker) keep(ctx context.Context, f report.Finished) bool {
 	c.mu.Lock()
 	ok := c.ends.add(&f)
 	c.mu.Unlock()
 	if ok {
-		return
+		return true
 	}
 	c.metrics.lost.WithLabelValues(string(f.Info.Kind)).Inc()
 	if f.Info.Kind != challenges.Probe {
@@ -147,6 +148,7 @@ func (c *Checker) keep(ctx context.Context, f report.Finished) {
 		// the transcript is lost: its outcome stands in the slices.
 		c.log.ErrorContext(ctx, "no room for a challenge's end", "peer", f.Info.Provider, "challenge", f.Info.Challenge, "kind", f.Info.Kind)
 	}
+	return false
 }
 
 // flush writes down what waits: the ends, each on its own, then the probes. What

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,7 @@ type faulty struct {
 	mu    sync.Mutex
 	calls map[string]int
 	begun []report.Begun
+	ended []challenges.Hash // challenges whose end is written
 }
 
 func (f *faulty) do(op string, write func() error) error {
@@ -67,7 +69,21 @@ func (f *faulty) Finish(e report.Finished) error {
 	if e.Item == nil {
 		op = "finish_probe"
 	}
-	return f.do(op, func() error { return f.DB.Finish(e) })
+	return f.do(op, func() error {
+		err := f.DB.Finish(e)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if err == nil {
+			f.ended = append(f.ended, e.Info.Challenge)
+		}
+		return err
+	})
+}
+
+func (f *faulty) wrote(id challenges.Hash) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.ended, id)
 }
 
 func (f *faulty) PutSlices(epoch uint64, s []report.Slices) error {

@@ -80,7 +80,7 @@ func (c *Checker) slot(ctx context.Context, in []committee.Slotted, at time.Time
 			}
 			defer i.close()
 			if c.begin(ctx, i) {
-				w := drive(ctx, c.cfg.Network, i.session, i.wire, pace{start: start}, challenges.ProtoControl, challenges.ProtoBulk)
+				w := c.drive(ctx, i, pace{start: start})
 				if w.left.After(late) {
 					i.slot = 0 // it ran, but not beside the others
 				}
@@ -154,8 +154,12 @@ func (c *Checker) fleet(ctx context.Context, f committee.Fleet, at time.Time) {
 		}
 		running.Go(func() {
 			defer arrive() // whoever ends early holds up nobody
-			w := drive(ctx, c.cfg.Network, i.session, i.wire, p, challenges.ProtoControl, challenges.ProtoBulk)
+			w := c.drive(ctx, i, p)
 			i.left = w.left.Sub(at)
+			if l := i.line; l != nil && !l.last {
+				i.line = nil
+				l.drop() // its provider works on, and the end is written down later
+			}
 		})
 	}
 	running.Wait()

@@ -349,7 +349,7 @@ func TestFleetOfComputeRefused(t *testing.T) {
 	for _, tt := range []struct {
 		reason string
 		void   bool
-	}{{challenges.ReasonBusy, false}, {challenges.ReasonQuota, false}, {challenges.ReasonTenant, true}, {challenges.ReasonDrain, true}, {challenges.ReasonCollision, true}} {
+	}{{challenges.ReasonBusy, false}, {challenges.ReasonQuota, false}, {challenges.ReasonFault, false}, {challenges.ReasonTenant, true}, {challenges.ReasonDrain, true}, {challenges.ReasonCollision, true}} {
 		t.Run(tt.reason, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHall(t, fleets)

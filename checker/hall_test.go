@@ -35,6 +35,8 @@ type hall struct {
 	// provider's is kept from the checker.
 	dial func(p challenges.NodeID, proto string) (time.Duration, error)
 	keep func(f said) bool
+	// Whether a frame of the checker's waits until the checker gives up.
+	stall func(f said) bool
 
 	mu    sync.Mutex
 	dials []said
@@ -197,15 +199,16 @@ type tapped struct {
 }
 
 func (c *tapped) Send(ctx context.Context, frame []byte) error {
-	if e, err := challenges.DecodeEnvelope(frame); err == nil {
+	if e, err := challenges.DecodeEnvelope(frame); err == nil && e.Kind == challenges.KindChallenge {
 		if c.challenge, err = challenges.OpenChallenge(e, e.Network); err != nil {
 			return err
 		}
 		c.id = e.ID()
 	}
-	c.note(true, whatOut(frame)) // even if ctx is over: a transport may be faster
-	if ctx.Err() != nil {
-		return ctx.Err()
+	f := c.note(true, whatOut(frame)) // even if ctx is over: a transport may be faster
+	if c.hall.stall != nil && c.hall.stall(f) {
+		<-ctx.Done()
+		c.note(true, "gave up")
 	}
 	return c.Conn.Send(ctx, frame)
 }
@@ -231,9 +234,9 @@ func (c *tapped) note(out bool, what string) said {
 }
 
 func whatOut(frame []byte) string {
-	switch _, err := challenges.DecodeEnvelope(frame); {
+	switch e, err := challenges.DecodeEnvelope(frame); {
 	case err == nil:
-		return "challenge"
+		return e.Kind
 	case challenges.StartsWalks(frame):
 		return "nonce"
 	}
@@ -317,7 +320,7 @@ func (a admits) Admit(r prover.Request) (func(), *prover.Refusal) {
 
 // refuses is a gate whose one device refuses what it is asked together with others.
 func refuses(device, reason string) prover.Admission {
-	return admits{prover.NewGate(8), func(r prover.Request) string {
+	return admits{prover.NewGate(prover.GateConfig{PerEpoch: 8}), func(r prover.Request) string {
 		if r.Challenge.Seq == 1 && r.Challenge.Device == device {
 			return reason
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/checker/report"
 )
@@ -19,7 +20,7 @@ func (c *Checker) issue(ctx context.Context, a committee.Assignment) error {
 	}
 	defer i.close()
 	if c.begin(ctx, i) {
-		drive(ctx, c.cfg.Network, i.session, i.wire, pace{}, challenges.ProtoControl, challenges.ProtoBulk)
+		c.drive(ctx, i, pace{})
 		c.finish(ctx, i, report.FleetPart{})
 	}
 	return nil
@@ -42,12 +43,14 @@ type issued struct {
 	session *challenges.Session
 	wire    []byte
 	spool   Spool         // nil: none
+	line    *line         // its control stream, when it was driven; nil: none
 	land    func()        // gives its place back; nil: the caller does
 	ended   func()        // counts it as open no longer; nil before it is
 	left    time.Duration // after the instant of a run of several
 }
 
 func (i *issued) close() {
+	i.line.drop()
 	if i.land != nil {
 		i.land()
 	}
@@ -111,7 +114,14 @@ func (c *Checker) begin(ctx context.Context, i *issued) bool {
 	return true
 }
 
-// finish writes down how a challenge ended.
+// drive runs a challenge.
+func (c *Checker) drive(ctx context.Context, i *issued, p pace) way {
+	w := drive(ctx, c.cfg.Network, i.session, i.wire, p, challenges.ProtoControl, challenges.ProtoBulk)
+	i.line = w.line
+	return w
+}
+
+// finish writes down how a challenge ended, and tells its provider.
 func (c *Checker) finish(ctx context.Context, i *issued, fleet report.FleetPart) {
 	// A whole transcript is in memory only while it is written, and so is what checks
 	// the walks of a proof of memory: a few at a time.
@@ -129,9 +139,14 @@ func (c *Checker) finish(ctx context.Context, i *issued, fleet report.FleetPart)
 	}
 	err := c.cfg.Challenges.Finish(f)
 	c.wrote(ctx, opFinish, err, "peer", i.Provider, "challenge", i.session.ID(), "kind", i.Kind)
-	if err != nil {
-		c.keep(ctx, f) // the epoch is not sealed before it is written
+	// The epoch is not sealed before it is written.
+	if err != nil && !c.keep(ctx, f) {
+		return
 	}
+	// SPEC: R1. The receipt leaves when the end is written down, and then the stream is
+	// closed.
+	c.hand(ctx, i.line, receipt.Seal(receipt.Of(i.session, t, f.Info.Hash), c.network, c.cfg.Key))
+	i.line = nil
 }
 
 // begun counts a challenge as open until done is called. Its dial and its answers

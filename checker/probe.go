@@ -55,6 +55,7 @@ func (c *Checker) probe(ctx context.Context, p challenges.NodeID, epoch uint64, 
 	c.metrics.probesRunning.Inc()
 	way := drive(ctx, c.cfg.Network, s, challenges.Marshal(&env), pace{}, challenges.ProtoProbe)
 	c.metrics.probesRunning.Dec()
+	way.line.drop()
 	if ctx.Err() != nil {
 		return // the checker stops; nothing was seen
 	}

@@ -330,7 +330,7 @@ func TestSlotsWithinTheQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHall(t, func(p *committee.Params) { p.FleetEvery, p.PerEpoch = 60_000, 1+p.Slots })
 		for i := range 4 {
-			h.host(byte(2+i), fmt.Sprint(i), prover.NewGate(h.registry.Params.PerEpoch), "sim-100")
+			h.host(byte(2+i), fmt.Sprint(i), prover.NewGate(prover.GateConfig{PerEpoch: h.registry.Params.PerEpoch}), "sim-100")
 		}
 		h.run(50 * time.Second)
 		full := 0

@@ -309,7 +309,7 @@ func TestNeutralReason(t *testing.T) {
 	neutral := []string{challenges.ReasonTenant, challenges.ReasonDrain, challenges.ReasonCollision}
 	for _, reason := range []string{
 		"", "else", challenges.ReasonBusy, challenges.ReasonCollision, challenges.ReasonQuota, challenges.ReasonTenant,
-		challenges.ReasonDrain, challenges.ReasonUnsupported, challenges.ReasonNotMember, challenges.ReasonReplay,
+		challenges.ReasonDrain, challenges.ReasonUnsupported, challenges.ReasonNotMember, challenges.ReasonReplay, challenges.ReasonFault,
 	} {
 		if got := NeutralReason(reason); got != slices.Contains(neutral, reason) {
 			t.Errorf("%q: neutral %v", reason, got)

@@ -143,7 +143,7 @@ func TestItemNeutral(t *testing.T) {
 	neutral := map[string]bool{challenges.ReasonTenant: true, challenges.ReasonDrain: true, challenges.ReasonCollision: true}
 	for _, reason := range []string{
 		"", "else", challenges.ReasonBusy, challenges.ReasonCollision, challenges.ReasonQuota, challenges.ReasonTenant,
-		challenges.ReasonDrain, challenges.ReasonUnsupported, challenges.ReasonNotMember, challenges.ReasonReplay,
+		challenges.ReasonDrain, challenges.ReasonUnsupported, challenges.ReasonNotMember, challenges.ReasonReplay, challenges.ReasonFault,
 	} {
 		for _, o := range challenges.Outcomes() {
 			want := neutral[reason] && o == challenges.Refused
