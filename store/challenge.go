@@ -11,21 +11,11 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/store/table"
 )
 
 // ReasonAbandoned is the reason in the item of a challenge that was abandoned.
-const ReasonAbandoned = "abandoned"
-
-type endedRow struct {
-	_          struct{}        `cbor:",toarray"`
-	Transcript challenges.Hash // zero: abandoned
-}
-
-type abandonedRow struct {
-	_     struct{} `cbor:",toarray"`
-	At    int64    // of Abandon, Unix time, ns
-	Begun report.Begun
-}
+const ReasonAbandoned = table.ReasonAbandoned
 
 // Begin records a challenge before it is sent; it is on the disk when Begin
 // returns, so that no crash hides that a provider's time was used. The error is
@@ -44,16 +34,16 @@ func (d *DB) Begin(id challenges.Hash, b report.Begun) error {
 }
 
 func (d *DB) begin(id challenges.Hash, b report.Begun) error {
-	value, err := encode(&b)
+	value, err := table.Encode(&b)
 	if err != nil {
 		return err
 	}
-	for _, t := range []table{tableBegun, tableEnded} {
-		if found, err := d.has(t.key().id(id)); err != nil || found {
+	for _, t := range []table.Table{table.Begun, table.Ended} {
+		if found, err := d.has(t.Key().ID(id)); err != nil || found {
 			return cmp.Or(err, ErrExists)
 		}
 	}
-	return d.set(tableBegun.key().id(id), value, pebble.Sync)
+	return d.set(table.Begun.Key().ID(id), value, pebble.Sync)
 }
 
 // Finish records a challenge's transcript, its place in the index and its item,
@@ -87,17 +77,17 @@ func (d *DB) finish(f report.Finished) error {
 			return errors.New("the item is of another challenge or transcript")
 		}
 		var err error
-		if item, err = encode(it); err != nil {
+		if item, err = table.Encode(it); err != nil {
 			return err
 		}
 	}
-	index, err := encode(&info)
+	index, err := table.Encode(&info)
 	if err != nil {
 		return err
 	}
 
-	var ended endedRow
-	switch err := d.load(tableEnded.key().id(info.Challenge), &ended); {
+	var ended table.EndedRow
+	switch err := d.load(table.Ended.Key().ID(info.Challenge), &ended); {
 	case err == nil && ended.Transcript == info.Hash:
 		return nil
 	case err == nil:
@@ -106,17 +96,17 @@ func (d *DB) finish(f report.Finished) error {
 		return err
 	}
 	// The same transcript under two challenges would leave two rows in the index.
-	if found, err := d.has(tableTranscripts.key().id(info.Hash)); err != nil || found {
+	if found, err := d.has(table.Transcripts.Key().ID(info.Hash)); err != nil || found {
 		return fmt.Errorf("transcript %v: %w", info.Hash, cmp.Or(err, ErrExists))
 	}
 
 	w := d.batch()
-	w.del(tableBegun.key().id(info.Challenge))
-	w.put(tableEnded.key().id(info.Challenge), raw(challenges.Marshal(&endedRow{Transcript: info.Hash})))
-	w.put(tableTranscripts.key().id(info.Hash), raw(f.Transcript))
-	w.put(tableIndex.key().time(info.At).id(info.Hash), index)
+	w.del(table.Begun.Key().ID(info.Challenge))
+	w.put(table.Ended.Key().ID(info.Challenge), table.Raw(challenges.Marshal(&table.EndedRow{Transcript: info.Hash})))
+	w.put(table.Transcripts.Key().ID(info.Hash), table.Raw(f.Transcript))
+	w.put(table.Index.Key().Time(info.At).ID(info.Hash), index)
 	if item != nil {
-		w.put(tableItems.key().epoch(info.Epoch).id(info.Provider).id(info.Challenge), item)
+		w.put(table.Items.Key().Epoch(info.Epoch).ID(info.Provider).ID(info.Challenge), item)
 	}
 	return w.commit(pebble.Sync)
 }
@@ -139,8 +129,8 @@ func (d *DB) Abandon(id challenges.Hash, at int64) error {
 }
 
 func (d *DB) abandon(id challenges.Hash, at int64) error {
-	var ended endedRow
-	switch err := d.load(tableEnded.key().id(id), &ended); {
+	var ended table.EndedRow
+	switch err := d.load(table.Ended.Key().ID(id), &ended); {
 	case err == nil && ended.Transcript == challenges.Hash{}:
 		return nil
 	case err == nil:
@@ -149,15 +139,15 @@ func (d *DB) abandon(id challenges.Hash, at int64) error {
 		return err
 	}
 	var b report.Begun
-	if err := d.load(tableBegun.key().id(id), &b); err != nil {
+	if err := d.load(table.Begun.Key().ID(id), &b); err != nil {
 		return err
 	}
 	w := d.batch()
-	w.del(tableBegun.key().id(id))
-	w.put(tableEnded.key().id(id), raw(challenges.Marshal(&endedRow{})))
-	w.put(tableAbandoned.key().id(id), raw(challenges.Marshal(&abandonedRow{At: at, Begun: b})))
+	w.del(table.Begun.Key().ID(id))
+	w.put(table.Ended.Key().ID(id), table.Raw(challenges.Marshal(&table.EndedRow{})))
+	w.put(table.Abandoned.Key().ID(id), table.Raw(challenges.Marshal(&table.AbandonedRow{At: at, Begun: b})))
 	if b.Kind != challenges.Probe {
-		w.put(tableItems.key().epoch(b.Epoch).id(b.Provider).id(id), raw(challenges.Marshal(&report.Item{
+		w.put(table.Items.Key().Epoch(b.Epoch).ID(b.Provider).ID(id), table.Raw(challenges.Marshal(&report.Item{
 			Challenge: id, Kind: b.Kind, Device: b.Device, Profile: b.Profile,
 			Outcome: challenges.Unknown, Reason: ReasonAbandoned, Claim: b.Claim,
 		})))
@@ -168,30 +158,30 @@ func (d *DB) abandon(id challenges.Hash, at int64) error {
 // Pending lists the challenges that were begun and neither finished nor
 // abandoned, oldest first. After a start, they are what a crash cut short.
 func (d *DB) Pending() ([]report.Pending, error) {
-	return d.challenges(tableBegun, func(k key, value []byte) (b report.Begun, err error) {
-		err = decode(k, value, &b)
+	return d.challenges(table.Begun, func(k table.Key, value []byte) (b report.Begun, err error) {
+		err = table.Decode(k, value, &b)
 		return b, err
 	})
 }
 
 // Abandoned lists the challenges that were abandoned, those begun first first.
 func (d *DB) Abandoned() ([]report.Pending, error) {
-	return d.challenges(tableAbandoned, func(k key, value []byte) (report.Begun, error) {
-		var r abandonedRow
-		err := decode(k, value, &r)
+	return d.challenges(table.Abandoned, func(k table.Key, value []byte) (report.Begun, error) {
+		var r table.AbandonedRow
+		err := table.Decode(k, value, &r)
 		return r.Begun, err
 	})
 }
 
-func (d *DB) challenges(t table, read func(key, []byte) (report.Begun, error)) ([]report.Pending, error) {
+func (d *DB) challenges(t table.Table, read func(table.Key, []byte) (report.Begun, error)) ([]report.Pending, error) {
 	if err := d.enter(); err != nil {
 		return nil, err
 	}
 	defer d.leave()
 	var out []report.Pending
-	err := d.all(t, func(k key, value []byte) error {
+	err := d.all(t, func(k table.Key, value []byte) error {
 		b, err := read(k, value)
-		out = append(out, report.Pending{ID: k.idAt(1), Begun: b})
+		out = append(out, report.Pending{ID: k.IDAt(1), Begun: b})
 		return err
 	})
 	if err != nil {

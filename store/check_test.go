@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 	"github.com/assaynet/assay/store"
@@ -27,9 +28,9 @@ func TestCheckOfATruth(t *testing.T) {
 	everywhere(t, func(t *testing.T, w world) {
 		d := truth(t, w)
 		before := dump(t, d)
-		look := func() {
+		look := func(hold int) {
 			t.Helper()
-			r := inspect(t, d, store.CheckOptions{Registry: registry()})
+			r := inspect(t, d, store.CheckOptions{Registry: registry(), Hold: hold})
 			equal(t, r.Problems, []store.Problem{})
 			var counts []string
 			for _, row := range r.Tables {
@@ -39,15 +40,14 @@ func TestCheckOfATruth(t *testing.T) {
 				}
 			}
 			equal(t, strings.Join(counts, " "), "meta1 begun1 ended13 abandoned2 transcripts11 index11 slices5 items7 "+
-				"observations6 standings2 sealed1 offers1 uses1 uses-index1 boot1 restored0 retained1")
+				"observations6 standings2 sealed1 offers1 uses1 uses-index1 boot1 restored0 retained1 copies2 copies-index2 copies-retained1")
 			equal(t, []uint64{r.Sealed, r.Pending, r.Expired, r.Unlisted}, []uint64{4, 1, 3, 0})
 			equal(t, dump(t, d), before)
 		}
-		look()
+		look(0)
 		check(t, d.Close())
 		d = must[*store.DB](t)(store.OpenReadOnly(w.dir, w.options()))
-		store.HoldFew(t)
-		look()
+		look(2)
 		check(t, d.Close())
 	})
 }
@@ -216,6 +216,21 @@ func TestCheckFinds(t *testing.T) {
 		{"uses-index: a value", set(append([]byte{14, 0x80, 0, 0, 0, 0, 0, 0, 4}, h9()...), []byte{1, 7}), []string{"uses-index want none"}},
 		{"restored", set([]byte{16}, []byte{1, 0x80}), []string{"restored canonical|not"}},
 		{"retained", set([]byte{17}, []byte{1, 0x80}), []string{"retained not"}},
+		{"copies: gone", deleted(18, 0), []string{"copies-index no such copy"}},
+		{"copies: other key", moved(18, 0, 3, false), []string{"copies holds a copy of challenge", "copies-index no such copy"}},
+		{"copies: result", decoded(18, 0, func(c *receipt.Copy) { c.Result = "other" }), []string{"copies copies-index says something else"}},
+		{"copies: signature", decoded(18, 0, func(c *receipt.Copy) { c.Challenge[len(c.Challenge)-1] ^= 1 }), []string{"copies does not verify"}},
+		{"copies: limits", decoded(18, 0, func(c *receipt.Copy) { c.Signatures = nil }), []string{"copies 0 signatures"}},
+		{"copies: another provider's", func(t testing.TB, db *pebble.DB) {
+			id, c := copied(store.Meta{Network: network(), Node: idOf(9)}, 1, 0, 0)
+			set(append([]byte{18}, id[:]...), append([]byte{1}, challenges.Marshal(&c)...))(t, db)
+		}, []string{"copies not this node"}},
+		{"copies: wide key", set(append([]byte{18}, make([]byte, 40)...), []byte{1}), []string{"copies key of 41 bytes"}},
+		{"copies-index: gone", deleted(19, 0), []string{"copies not in copies-index"}},
+		{"copies-index: twice", moved(19, 0, 4, true), []string{"copies-index another time"}},
+		{"copies-index: outcome", decoded(19, 0, func(i *receipt.Info) { i.Outcome = challenges.Wrong }), []string{"copies copies-index says something else"}},
+		{"copies-index: no outcome", decoded(19, 0, func(i *receipt.Info) { i.Outcome = 99 }), []string{"copies-index outcome 99"}},
+		{"copies-retained", set([]byte{20}, []byte{1, 0x80}), []string{"copies-retained not"}},
 		{"a table of nobody", set([]byte{0x77, 1}, nil), []string{"unknown of no table"}},
 		{"a table before the first", set([]byte{0, 1}, nil), []string{"unknown of no table"}},
 		{"a short key", set([]byte{10, 1}, []byte{1}), []string{"standings key of 2 bytes"}},
@@ -227,7 +242,7 @@ func TestCheckFinds(t *testing.T) {
 			found(t, w, c.want)
 		})
 	}
-	for _, table := range []byte{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17} {
+	for _, table := range []byte{2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 17, 18, 19, 20} {
 		t.Run(fmt.Sprintf("garbage in %d", table), func(t *testing.T) {
 			w := world{vfs.NewMem(), "db"}
 			d := truth(t, w)
@@ -284,8 +299,7 @@ func found(t *testing.T, w world, want []string) {
 		t.Errorf("%d problems from one: %+v", len(r.Problems), r.Problems)
 	}
 	t.Run("few", func(t *testing.T) {
-		store.HoldFew(t)
-		again := inspect(t, d, store.CheckOptions{Registry: registry()})
+		again := inspect(t, d, store.CheckOptions{Registry: registry(), Hold: 2})
 		equal(t, len(again.Problems), len(r.Problems))
 	})
 	one := inspect(t, d, store.CheckOptions{Registry: registry(), Problems: 1})

@@ -37,6 +37,8 @@ func life(size int) []step {
 		{"finish 3", true, func(d *store.DB) error { return d.Finish(three) }, nil},
 		{"abandon 4", true, func(d *store.DB) error { return d.Abandon(hash(4), 77) }, nil},
 		{"slices again", false, func(d *store.DB) error { return d.PutSlices(3, slicesOf(2)) }, nil},
+		{"copy", false, func(d *store.DB) error { return d.PutCopy(copied(meta(), 5, 0, 1)) }, nil},
+		{"copy again", false, func(d *store.DB) error { return d.PutCopy(copied(meta(), 5, challenges.Late, 1)) }, nil},
 		{"seal", true, func(d *store.DB) error { return d.Seal(3, sealed(3, 0, 1)) }, store.ErrExists},
 		{"use", true, func(d *store.DB) error { return d.Use(hash(9), challenges.Use{At: 4}) }, store.ErrUsed},
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/assaynet/assay/store/disk"
+	"github.com/assaynet/assay/store/table"
 )
 
 // creating is a file that lies in a folder from before Pebble's first file in it
@@ -40,7 +41,7 @@ func Create(dir string, meta Meta, o Options) (*DB, error) {
 }
 
 func (p place) create(meta Meta, log *slog.Logger) (*DB, error) {
-	value, err := encode(&metaRow{Meta: meta})
+	value, err := table.Encode(&table.MetaRow{Kind: meta.Kind, Network: meta.Network, Node: meta.Node})
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (p place) create(meta Meta, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(d.set(tableMeta.key(), value, pebble.Sync), p.sync(p.dir)); err != nil {
+	if err := errors.Join(d.set(table.Meta.Key(), value, pebble.Sync), p.sync(p.dir)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := p.unmark(creating); err != nil {

@@ -3,7 +3,8 @@
 //
 // [Create] makes a database, [Open] opens one; neither does the other's work, so
 // that a checker never starts empty by accident and forgets what it knew. The
-// rows' types are the packages' that use them: challenges, report, reputation.
+// rows' types are the packages' that use them: challenges, receipt, report,
+// reputation.
 //
 // # Promises
 //
@@ -47,7 +48,12 @@
 //	0f boot          -                               number of the last boot
 //	10 restored      -                               when backups were restored, and the epochs passed over since
 //	11 retained      -                               how far Retain has come in the index
+//	12 copies        challenge 32                    receipt.Copy
+//	13 copies-index  time 8, challenge 32            receipt.Info
+//	14 copies-retained -                             how far Retain has come in copies-index
 //
-// [DB.Retain] deletes the bodies of old transcripts, and nothing else is deleted
-// but what moves from one table to another.
+// [DB.Retain] deletes the bodies of old transcripts and a provider's old copies, and
+// nothing else is deleted but what moves from one table to another.
+//
+// Package table has the keys and the rows, package inspect the check of all of it.
 package store

@@ -10,6 +10,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/store/table"
 )
 
 // PutSlices writes the probe slices of some providers in an epoch, each in place
@@ -23,7 +24,7 @@ func (d *DB) PutSlices(epoch uint64, s []report.Slices) error {
 	defer d.leave()
 	w := d.batch()
 	for i := range s {
-		w.put(tableSlices.key().epoch(epoch).id(s[i].Provider), raw(challenges.Marshal(&s[i])))
+		w.put(table.Slices.Key().Epoch(epoch).ID(s[i].Provider), table.Raw(challenges.Marshal(&s[i])))
 	}
 	if err := w.commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("put slices of epoch %d: %w", epoch, err)
@@ -47,22 +48,22 @@ func (d *DB) EpochRecords(epoch uint64) ([]report.ProviderEpoch, error) {
 		}
 		return r
 	}
-	err := d.epochRows(tableSlices, epoch, func(k key, value []byte) error {
+	err := d.epochRows(table.Slices, epoch, func(k table.Key, value []byte) error {
 		var s report.Slices
-		err := decode(k, value, &s)
-		if err == nil && s.Provider != k.idAt(9) {
-			err = corrupt(k, errors.New("of another provider"))
+		err := table.Decode(k, value, &s)
+		if err == nil && s.Provider != k.IDAt(9) {
+			err = table.Corrupt(k, errors.New("of another provider"))
 		}
-		of(k.idAt(9)).Slices = s
+		of(k.IDAt(9)).Slices = s
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	err = d.epochRows(tableItems, epoch, func(k key, value []byte) error {
+	err = d.epochRows(table.Items, epoch, func(k table.Key, value []byte) error {
 		var it report.Item
-		err := decode(k, value, &it)
-		r := of(k.idAt(9))
+		err := table.Decode(k, value, &it)
+		r := of(k.IDAt(9))
 		r.Items = append(r.Items, it)
 		return err
 	})
@@ -78,9 +79,9 @@ func (d *DB) EpochRecords(epoch uint64) ([]report.ProviderEpoch, error) {
 }
 
 // epochRows scans one epoch of a table whose keys begin with it.
-func (d *DB) epochRows(t table, epoch uint64, use func(k key, value []byte) error) error {
-	first := t.key().epoch(epoch)
-	return d.scan(first, first.end(), false, use)
+func (d *DB) epochRows(t table.Table, epoch uint64, use func(k table.Key, value []byte) error) error {
+	first := t.Key().Epoch(epoch)
+	return d.scan(first, first.End(), false, use)
 }
 
 // Unsealed lists the epochs from the first unsealed one on that have slices or
@@ -95,7 +96,7 @@ func (d *DB) Unsealed() ([]uint64, error) {
 		return nil, err
 	}
 	var out []uint64
-	for _, t := range []table{tableSlices, tableItems} {
+	for _, t := range []table.Table{table.Slices, table.Items} {
 		// One seek an epoch, however many rows it has.
 		for from := next; ; {
 			e, found, err := d.epochFrom(t, from)
@@ -117,9 +118,9 @@ func (d *DB) Unsealed() ([]uint64, error) {
 }
 
 // epochFrom is the first epoch of a table at or after from.
-func (d *DB) epochFrom(t table, from uint64) (epoch uint64, found bool, err error) {
-	err = d.scan(t.key().epoch(from), t.key().end(), false, func(k key, _ []byte) error {
-		epoch, found = k.epochAt(1), true
+func (d *DB) epochFrom(t table.Table, from uint64) (epoch uint64, found bool, err error) {
+	err = d.scan(t.Key().Epoch(from), t.Key().End(), false, func(k table.Key, _ []byte) error {
+		epoch, found = k.EpochAt(1), true
 		return errStop
 	})
 	return epoch, found, err

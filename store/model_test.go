@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -30,6 +31,8 @@ func TestModel(t *testing.T) {
 		}
 		defer func() { _ = d.Close() }()
 		model := make(map[byte]fate)
+		var kept, synced map[byte]challenges.Outcome // copies; synced: those that a crash leaves at least
+		kept = make(map[byte]challenges.Outcome)
 		ids := rapid.ByteRange(0, 4)
 		want := func(rt *rapid.T, err, want error) {
 			if !errors.Is(err, want) {
@@ -46,6 +49,14 @@ func TestModel(t *testing.T) {
 				}
 				want(rt, err, nil)
 				model[n] = fate{begun: true}
+				synced = maps.Clone(kept)
+			},
+			"copy": func(rt *rapid.T) {
+				n, o := ids.Draw(rt, "id"), rapid.SampledFrom([]challenges.Outcome{0, challenges.Pass, challenges.Late}).Draw(rt, "outcome")
+				id, c := copied(meta(), n, o, 0)
+				c.At += rapid.Int64Range(0, 3).Draw(rt, "at")
+				want(rt, d.PutCopy(id, c), nil)
+				kept[n] = o
 			},
 			"finish": func(rt *rapid.T) {
 				n := ids.Draw(rt, "id")
@@ -86,10 +97,55 @@ func TestModel(t *testing.T) {
 				if d, err = store.Open("db", store.Options{FS: mem}); err != nil {
 					rt.Fatal(err)
 				}
+				// A copy waits for no disk; what a synced write came after is there.
+				found := copiesOf(rt, d)
+				for n := range synced {
+					if _, ok := found[n]; !ok {
+						rt.Fatalf("copy %d is gone", n)
+					}
+				}
+				for n := range found {
+					if _, ok := kept[n]; !ok {
+						rt.Fatalf("copy %d was never there", n)
+					}
+				}
+				kept, synced = found, maps.Clone(found)
 			},
-			"": func(rt *rapid.T) { compare(rt, d, model) },
+			"": func(rt *rapid.T) {
+				compare(rt, d, model)
+				if got := copiesOf(rt, d); !maps.Equal(got, kept) {
+					rt.Fatalf("copies %v, want %v", got, kept)
+				}
+			},
 		})
 	})
+}
+
+// copiesOf lists the copies by number, and fails unless each is in the index once.
+func copiesOf(rt *rapid.T, d *store.DB) map[byte]challenges.Outcome {
+	infos, err := d.Copies(store.CopyQuery{})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	out := make(map[byte]challenges.Outcome)
+	for _, i := range infos {
+		id, c, err := d.Copy(i.Challenge.String())
+		if err != nil || c.At != i.At {
+			rt.Fatalf("copy %v at %d: listed at %d, error %v", id, c.At, i.At, err)
+		}
+		for n := range byte(5) {
+			if want, _ := copied(meta(), n, 0, 0); want == id {
+				if _, twice := out[n]; twice {
+					rt.Fatalf("copy %d is listed twice", n)
+				}
+				out[n] = i.Outcome
+			}
+		}
+	}
+	if len(out) != len(infos) {
+		rt.Fatalf("%d copies of %d challenges", len(infos), len(out))
+	}
+	return out
 }
 
 func compare(rt *rapid.T, d *store.DB, model map[byte]fate) {

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/store/table"
 )
 
 // PutOffer keeps a provider's offer, an envelope's bytes, in place of the one
@@ -17,7 +18,7 @@ func (d *DB) PutOffer(p challenges.NodeID, offer []byte) error {
 		return err
 	}
 	defer d.leave()
-	if err := d.set(tableOffers.key().id(p), raw(offer), pebble.NoSync); err != nil {
+	if err := d.set(table.Offers.Key().ID(p), table.Raw(offer), pebble.NoSync); err != nil {
 		return fmt.Errorf("put offer of %s: %w", p.Short(), err)
 	}
 	return nil
@@ -30,9 +31,9 @@ func (d *DB) Offers() (map[challenges.NodeID][]byte, error) {
 	}
 	defer d.leave()
 	out := make(map[challenges.NodeID][]byte)
-	err := d.all(tableOffers, func(k key, value []byte) error {
-		b, err := body(k, value)
-		out[k.idAt(1)] = bytes.Clone(b)
+	err := d.all(table.Offers, func(k table.Key, value []byte) error {
+		b, err := table.Body(k, value)
+		out[k.IDAt(1)] = bytes.Clone(b)
 		return err
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 
 	"github.com/assaynet/assay/store/disk"
+	"github.com/assaynet/assay/store/table"
 )
 
 // open opens Pebble with what extra says. It takes the lock over.
@@ -150,13 +151,13 @@ type batch struct {
 func (d *DB) batch() batch { return batch{d, d.pebble.NewBatch()} }
 
 // Set and Delete of a batch never fail: they only append to it.
-func (w batch) put(k key, value []byte) { _ = w.b.Set(k, value, nil) }
-func (w batch) del(k key)               { _ = w.b.Delete(k, nil) }
+func (w batch) put(k table.Key, value []byte) { _ = w.b.Set(k, value, nil) }
+func (w batch) del(k table.Key)               { _ = w.b.Delete(k, nil) }
 
 func (w batch) commit(o *pebble.WriteOptions) error { return w.d.apply(w.b, o) }
 
 // set commits one row.
-func (d *DB) set(k key, value []byte, o *pebble.WriteOptions) error {
+func (d *DB) set(k table.Key, value []byte, o *pebble.WriteOptions) error {
 	w := d.batch()
 	w.put(k, value)
 	return w.commit(o)

@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/store"
 )
@@ -79,6 +80,63 @@ func TestRetain(t *testing.T) {
 		check(t, d.Close())
 		_, err := d.Retain(at(200), policy)
 		wantErr(t, err, fs.ErrClosed)
+	})
+}
+
+// TestRetainCopies: passes go after the one time, whatever else after the other,
+// with their places in the index.
+func TestRetainCopies(t *testing.T) {
+	everywhere(t, func(t *testing.T, w world) {
+		d := w.create(t)
+		policy := store.RetainPolicy{Passes: time.Hour, Others: 3 * time.Hour}
+		at := func(h float64) time.Time { return time.Unix(0, int64(h*float64(time.Hour))) }
+		for n := range 8 { // a pass and another each hour; an answer without a receipt is evidence too
+			o := challenges.Pass
+			if n%2 == 1 {
+				o = []challenges.Outcome{challenges.Wrong, 0}[n/2%2]
+			}
+			id, c := copiedAs(meta(), challenges.Secret{byte(n)}, at(float64(n/2)).UnixNano()+int64(n%2), o, 1)
+			c.Result = receipt.Answered
+			check(t, d.PutCopy(id, c))
+		}
+		left := func() string {
+			out := ""
+			for _, i := range must[[]store.CopyInfo](t)(d.Copies(store.CopyQuery{})) {
+				_, _, err := d.Copy(i.Challenge.String())
+				check(t, err)
+				if i.Pass() {
+					out = "p" + out
+				} else {
+					out = "o" + out
+				}
+			}
+			return out
+		}
+		for _, c := range []struct {
+			name   string
+			now    float64
+			policy store.RetainPolicy
+			copies uint64
+			left   string
+		}{
+			{"for ever", 1e5, store.RetainPolicy{}, 0, "popopopo"},
+			{"exactly as old is kept", 1, policy, 0, "popopopo"},
+			{"one pass", 1.1, policy, 1, "opopopo"},
+			{"again", 1.1, policy, 0, "opopopo"},
+			{"passes and one other", 3.5, policy, 3, "oopo"},
+			{"others only", 6, store.RetainPolicy{Others: 3.5 * 3600e9}, 2, "po"},
+			{"all", 100, policy, 2, ""},
+		} {
+			r := must[store.RetainReport](t)(d.Retain(at(c.now), c.policy))
+			if got := left(); got != c.left || r.Copies != c.copies || (r.Bytes == 0) != (c.copies == 0) || r.Passes+r.Others > 0 {
+				t.Fatalf("%s: left %s, %+v; want %s, %d", c.name, got, r, c.left, c.copies)
+			}
+		}
+		r := inspect(t, d, store.CheckOptions{})
+		equal(t, r.Problems, []store.Problem{})
+		equal(t, []uint64{r.Tables[17].Rows, r.Tables[18].Rows, r.Tables[19].Rows}, []uint64{0, 0, 1})
+		_, _, err := d.Copy("abcd")
+		wantErr(t, err, store.ErrNotFound)
 	})
 }
 

@@ -9,12 +9,8 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/reputation"
+	"github.com/assaynet/assay/store/table"
 )
-
-type sealedRow struct {
-	_    struct{} `cbor:",toarray"`
-	Next uint64   // first epoch that is not sealed
-}
 
 // Seal ends an epoch: its observations, the standings that they lead to and the
 // mark that says so are one batch, on the disk when Seal returns. Epochs between
@@ -50,18 +46,18 @@ func (d *DB) seal(epoch uint64, s []reputation.Sealed) error {
 			return fmt.Errorf("provider %s: of another epoch, with another's standing, or twice", p.Short())
 		}
 		seen[p] = true
-		observation, err := encode(&s[i].Observation)
+		observation, err := table.Encode(&s[i].Observation)
 		if err != nil {
 			return err
 		}
-		standing, err := encode(&s[i].Standing)
+		standing, err := table.Encode(&s[i].Standing)
 		if err != nil {
 			return err
 		}
-		w.put(tableObservations.key().epoch(epoch).id(p), observation)
-		w.put(tableStandings.key().id(p), standing)
+		w.put(table.Observations.Key().Epoch(epoch).ID(p), observation)
+		w.put(table.Standings.Key().ID(p), standing)
 	}
-	w.put(tableSealed.key(), raw(challenges.Marshal(&sealedRow{Next: epoch + 1})))
+	w.put(table.Sealed.Key(), table.Raw(challenges.Marshal(&table.SealedRow{Next: epoch + 1})))
 	return w.commit(pebble.Sync)
 }
 
@@ -75,8 +71,8 @@ func (d *DB) SealedEpoch() (next uint64, err error) {
 }
 
 func (d *DB) sealed() (uint64, error) {
-	var r sealedRow
-	err := d.load(tableSealed.key(), &r)
+	var r table.SealedRow
+	err := d.load(table.Sealed.Key(), &r)
 	if errors.Is(err, ErrNotFound) {
 		return 0, nil
 	}
@@ -91,8 +87,8 @@ func (d *DB) Observations(from uint64, limit int) ([]challenges.Envelope, error)
 		return nil, err
 	}
 	defer d.leave()
-	t := tableObservations
-	return d.envelopes(t.key().epoch(from), t.key().end(), limitOf(limit))
+	t := table.Observations
+	return d.envelopes(t.Key().Epoch(from), t.Key().End(), limitOf(limit))
 }
 
 // EpochObservations lists all own observations of one epoch, ascending by
@@ -102,18 +98,18 @@ func (d *DB) EpochObservations(epoch uint64) ([]challenges.Envelope, error) {
 		return nil, err
 	}
 	defer d.leave()
-	first := tableObservations.key().epoch(epoch)
-	return d.envelopes(first, first.end(), math.MaxInt)
+	first := table.Observations.Key().Epoch(epoch)
+	return d.envelopes(first, first.End(), math.MaxInt)
 }
 
-func (d *DB) envelopes(first, last key, limit int) ([]challenges.Envelope, error) {
+func (d *DB) envelopes(first, last table.Key, limit int) ([]challenges.Envelope, error) {
 	var out []challenges.Envelope
-	err := d.scan(first, last, false, func(k key, value []byte) error {
+	err := d.scan(first, last, false, func(k table.Key, value []byte) error {
 		if len(out) == limit {
 			return errStop
 		}
 		var e challenges.Envelope
-		err := decode(k, value, &e)
+		err := table.Decode(k, value, &e)
 		out = append(out, e)
 		return err
 	})
@@ -131,7 +127,7 @@ func (d *DB) Standing(p challenges.NodeID) (reputation.Standing, error) {
 	}
 	defer d.leave()
 	var s reputation.Standing
-	if err := d.load(tableStandings.key().id(p), &s); err != nil {
+	if err := d.load(table.Standings.Key().ID(p), &s); err != nil {
 		return reputation.Standing{}, fmt.Errorf("standing of %s: %w", p.Short(), err)
 	}
 	return s, nil
@@ -144,9 +140,9 @@ func (d *DB) Standings() ([]reputation.Standing, error) {
 	}
 	defer d.leave()
 	var out []reputation.Standing
-	err := d.all(tableStandings, func(k key, value []byte) error {
+	err := d.all(table.Standings, func(k table.Key, value []byte) error {
 		var s reputation.Standing
-		err := decode(k, value, &s)
+		err := table.Decode(k, value, &s)
 		out = append(out, s)
 		return err
 	})

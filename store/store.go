@@ -15,6 +15,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/store/disk"
+	"github.com/assaynet/assay/store/table"
 )
 
 var (
@@ -32,8 +33,8 @@ var (
 
 // Kinds of databases.
 const (
-	KindChecker  = "checker"
-	KindProvider = "provider"
+	KindChecker  = table.KindChecker
+	KindProvider = table.KindProvider
 )
 
 // Meta says whose database it is. It is written once, by [Create].
@@ -41,11 +42,6 @@ type Meta struct {
 	Kind    string // KindChecker or KindProvider
 	Network challenges.Hash
 	Node    challenges.NodeID
-}
-
-type metaRow struct {
-	_ struct{} `cbor:",toarray"`
-	Meta
 }
 
 // Options of a database. The zero value is one on disk that logs nothing.
@@ -127,13 +123,13 @@ func (m Meta) check() error {
 }
 
 func (d *DB) readMeta() (Meta, error) {
-	var r metaRow
-	err := d.get(tableMeta.key(), func(value []byte) error {
+	var r table.MetaRow
+	err := d.get(table.Meta.Key(), func(value []byte) error {
 		// Another format may have another Meta: judge the version before decoding.
-		if len(value) > 0 && value[0] != version {
-			return fmt.Errorf("%w: version %d, want %d", ErrFormat, value[0], version)
+		if len(value) > 0 && value[0] != table.Version {
+			return fmt.Errorf("%w: version %d, want %d", ErrFormat, value[0], table.Version)
 		}
-		return decode(tableMeta.key(), value, &r)
+		return table.Decode(table.Meta.Key(), value, &r)
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -141,7 +137,8 @@ func (d *DB) readMeta() (Meta, error) {
 	case err != nil:
 		return Meta{}, err
 	}
-	return r.Meta, r.check()
+	m := Meta{Kind: r.Kind, Network: r.Network, Node: r.Node}
+	return m, m.check()
 }
 
 // Meta says whose database it is.

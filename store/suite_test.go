@@ -1,13 +1,17 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 	"github.com/assaynet/assay/store"
@@ -31,6 +35,8 @@ func TestBehaviour(t *testing.T) {
 		{"offers", offers},
 		{"ledger", ledger},
 		{"boots", boots},
+		{"copies", copies},
+		{"copies that are none", notCopies},
 		{"concurrent", concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -265,6 +271,131 @@ func ledger(t *testing.T, d *store.DB) {
 	u.Ended, u.Outcome = 21, "pass"
 	equal(t, must[[]store.UseRecord](t)(d.Uses(0)), []store.UseRecord{{ID: hash(2), Use: challenges.Use{At: 11}}, {ID: hash(1), Use: u}})
 	equal(t, len(must[[]store.UseRecord](t)(d.Uses(1))), 1)
+}
+
+func copies(t *testing.T, d *store.DB) {
+	m := d.Meta()
+	var ids []challenges.Hash
+	for n, o := range []challenges.Outcome{challenges.Pass, challenges.Late, 0, challenges.Wrong, challenges.Refused, 0} {
+		id, c := copied(m, byte(n), o, n)
+		if n == 5 {
+			c.Result = receipt.Answered
+		}
+		check(t, d.PutCopy(id, c))
+		ids = append(ids, id)
+	}
+	for _, c := range []struct {
+		name string
+		q    store.CopyQuery
+		want []int
+	}{
+		{"all", store.CopyQuery{}, []int{5, 4, 3, 2, 1, 0}},
+		{"limit", store.CopyQuery{Limit: 2}, []int{5, 4}},
+		{"marks", store.CopyQuery{Marks: true}, []int{4, 3, 2, 1}},
+		{"marks, limit", store.CopyQuery{Marks: true, Limit: 3}, []int{4, 3, 2}},
+	} {
+		var got []challenges.Hash
+		for _, i := range must[[]store.CopyInfo](t)(d.Copies(c.q)) {
+			got = append(got, i.Challenge)
+		}
+		var want []challenges.Hash
+		for _, n := range c.want {
+			want = append(want, ids[n])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", c.name, got, want)
+		}
+	}
+	first := must[[]store.CopyInfo](t)(d.Copies(store.CopyQuery{Limit: 5}))[3]
+	equal(t, first, store.CopyInfo{
+		Challenge: ids[2], Checker: idOf(40), Device: "gpu0", Kind: challenges.Matmul, Epoch: 3, At: 2000, Ended: 2500,
+		Result: "left", Bytes: first.Bytes,
+	})
+	// The receipt comes late, and the copy at another time: it has one place.
+	id, c := copied(m, 2, challenges.Withheld, 200)
+	c.At = 9000
+	c.Ended = 9001
+	check(t, d.PutCopy(id, c))
+	all := must[[]store.CopyInfo](t)(d.Copies(store.CopyQuery{}))
+	equal(t, []any{len(all), all[0].Challenge, all[0].Outcome, all[0].Clause}, []any{6, ids[2], challenges.Withheld, ""})
+
+	for _, name := range []string{id.String(), id.String()[:20], id.String()[:7], strings.ToUpper(id.String()[:8])} {
+		h, got, err := d.Copy(name)
+		check(t, err)
+		if h != id || !bytes.Equal(challenges.Marshal(&got), challenges.Marshal(&c)) {
+			t.Errorf("copy %s: %v", name, h)
+		}
+	}
+	for _, name := range []string{"", id.String()[:3], "xyzt", id.String() + "00", id.String()[:4] + "-"} {
+		if _, _, err := d.Copy(name); err == nil || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("copy %q: error %v", name, err)
+		}
+	}
+	last := byte('0')
+	if id.String()[63] == last {
+		last = '1'
+	}
+	_, _, err := d.Copy(id.String()[:63] + string(last))
+	wantErr(t, err, store.ErrNotFound)
+
+	// Two whose first digits are the same.
+	seen := make(map[[2]byte]challenges.Secret)
+	for n := 0; ; n++ {
+		secret := challenges.Secret{1: 1, 2: byte(n), 3: byte(n >> 8)}
+		id, c := copiedAs(m, secret, 1, 0, 0)
+		other, ok := seen[[2]byte(id[:2])]
+		if !ok {
+			seen[[2]byte(id[:2])] = secret
+			continue
+		}
+		otherID, _ := copiedAs(m, other, 1, 0, 0)
+		if id[2]>>4 == otherID[2]>>4 {
+			continue
+		}
+		check(t, d.PutCopy(id, c))
+		check(t, d.PutCopy(copiedAs(m, other, 1, 0, 0)))
+		_, _, err = d.Copy(id.String()[:4])
+		wantErr(t, err, store.ErrAmbiguous)
+		for _, name := range []string{id.String(), id.String()[:5]} { // the fifth digit tells them apart
+			h, _, err := d.Copy(name)
+			equal(t, []any{h, err}, []any{id, nil})
+		}
+		break
+	}
+	// As large as one can be.
+	check(t, d.PutCopy(copied(m, 9, challenges.Late, 520)))
+}
+
+// notCopies is what PutCopy does not take.
+func notCopies(t *testing.T, d *store.DB) {
+	id, c := copied(d.Meta(), 1, challenges.Pass, 0)
+	for name, change := range map[string]func(id *challenges.Hash, c *receipt.Copy){
+		"another id": func(id *challenges.Hash, _ *receipt.Copy) { id[0]++ },
+		"another provider": func(id *challenges.Hash, c *receipt.Copy) {
+			*id, *c = copied(store.Meta{Network: hash(1), Node: node(2)}, 1, 0, 0)
+		},
+		"another network": func(id *challenges.Hash, c *receipt.Copy) {
+			*id, *c = copied(store.Meta{Network: hash(2), Node: node(1)}, 1, 0, 0)
+		},
+		"another's receipt": func(_ *challenges.Hash, c *receipt.Copy) {
+			_, other := copied(d.Meta(), 2, challenges.Pass, 0)
+			c.Receipt = other.Receipt
+		},
+		"a receipt that was changed": func(_ *challenges.Hash, c *receipt.Copy) { c.Receipt[len(c.Receipt)-1] ^= 1 },
+		"a challenge that was":       func(_ *challenges.Hash, c *receipt.Copy) { c.Challenge[len(c.Challenge)-1] ^= 1 },
+		"out of its limits":          func(_ *challenges.Hash, c *receipt.Copy) { c.Detail = "a\nb" },
+		"not UTF-8":                  func(_ *challenges.Hash, c *receipt.Copy) { c.Detail = "a\xff" },
+	} {
+		bad := c
+		bad.Receipt, bad.Challenge = bytes.Clone(c.Receipt), bytes.Clone(c.Challenge)
+		at := id
+		change(&at, &bad)
+		if d.PutCopy(at, bad) == nil {
+			t.Errorf("%s was kept", name)
+		}
+	}
+	equal(t, len(must[[]store.CopyInfo](t)(d.Copies(store.CopyQuery{}))), 0)
+	check(t, d.PutCopy(id, c))
 }
 
 func boots(t *testing.T, d *store.DB) {

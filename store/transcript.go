@@ -6,6 +6,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/store/table"
 )
 
 // DefaultLimit is how many rows a query with a limit of 0 or less returns.
@@ -27,12 +28,12 @@ func (d *DB) Transcripts(q report.Query) ([]report.TranscriptInfo, error) {
 	defer d.leave()
 	limit := limitOf(q.Limit)
 	var out []report.TranscriptInfo
-	err := d.scan(tableIndex.key(), tableIndex.key().end(), true, func(k key, value []byte) error {
+	err := d.scan(table.Index.Key(), table.Index.Key().End(), true, func(k table.Key, value []byte) error {
 		if len(out) == limit {
 			return errStop
 		}
 		var info report.TranscriptInfo
-		if err := decode(k, value, &info); err != nil {
+		if err := table.Decode(k, value, &info); err != nil {
 			return err
 		}
 		if matches(&q, &info) {
@@ -54,9 +55,9 @@ func (d *DB) Transcript(h challenges.Hash) ([]byte, error) {
 	}
 	defer d.leave()
 	var out []byte
-	k := tableTranscripts.key().id(h)
+	k := table.Transcripts.Key().ID(h)
 	err := d.get(k, func(value []byte) error {
-		b, err := body(k, value)
+		b, err := table.Body(k, value)
 		out = bytes.Clone(b)
 		if err == nil && len(b) == 0 {
 			return fmt.Errorf("its time is over, it was deleted: %w", ErrNotFound)
@@ -76,7 +77,7 @@ func (d *DB) TranscriptCount() (uint64, error) {
 	}
 	defer d.leave()
 	var n uint64
-	err := d.all(tableIndex, func(key, []byte) error {
+	err := d.all(table.Index, func(table.Key, []byte) error {
 		n++
 		return nil
 	})

@@ -157,6 +157,11 @@ func truth(t testing.TB, w world) *store.DB {
 	e := challenges.Seal(network(), challenges.KindOffer, challenges.Marshal(&offer), testKey(providerA))
 	check(t, d.PutOffer(idOf(providerA), challenges.Marshal(&e)))
 	check(t, d.Use(hash(9), challenges.Use{At: 4}))
+	check(t, d.PutCopy(copied(truthMeta(), 1, challenges.Pass, 0)))
+	check(t, d.PutCopy(copied(truthMeta(), 2, challenges.Late, 2)))
+	check(t, d.PutCopy(copied(truthMeta(), 3, 0, 2)))
+	r = must[store.RetainReport](t)(d.Retain(time.Unix(0, 2000), store.RetainPolicy{Passes: 500}))
+	equal(t, r.Copies, 1)
 	must[uint64](t)(d.NextBoot())
 	return d
 }

@@ -7,17 +7,13 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/store/table"
 )
 
 // UseRecord is a use and the challenge's id.
 type UseRecord struct {
 	ID challenges.Hash
 	challenges.Use
-}
-
-type bootRow struct {
-	_    struct{} `cbor:",toarray"`
-	Last uint64
 }
 
 // Use records that a provider starts on a challenge; it is on the disk when Use
@@ -30,19 +26,19 @@ func (d *DB) Use(id challenges.Hash, u challenges.Use) error {
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	value, err := encode(&u)
+	value, err := table.Encode(&u)
 	if err != nil {
 		return fmt.Errorf("use %v: %w", id, err)
 	}
-	switch found, err := d.has(tableUses.key().id(id)); {
+	switch found, err := d.has(table.Uses.Key().ID(id)); {
 	case err != nil:
 		return fmt.Errorf("use %v: %w", id, err)
 	case found:
 		return fmt.Errorf("use %v: %w", id, ErrUsed)
 	}
 	w := d.batch()
-	w.put(tableUses.key().id(id), value)
-	w.put(tableUsesIndex.key().time(u.At).id(id), raw(nil))
+	w.put(table.Uses.Key().ID(id), value)
+	w.put(table.UsesIndex.Key().Time(u.At).ID(id), table.Raw(nil))
 	if err := w.commit(pebble.Sync); err != nil {
 		return fmt.Errorf("use %v: %w", id, err)
 	}
@@ -58,13 +54,13 @@ func (d *DB) Ended(id challenges.Hash, at int64, how string) error {
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	k := tableUses.key().id(id)
+	k := table.Uses.Key().ID(id)
 	var u challenges.Use
 	err := d.load(k, &u)
 	if err == nil {
 		u.Ended, u.Outcome = at, how
 		var value []byte
-		if value, err = encode(&u); err == nil {
+		if value, err = table.Encode(&u); err == nil {
 			err = d.set(k, value, pebble.NoSync)
 		}
 	}
@@ -83,20 +79,20 @@ func (d *DB) Uses(limit int) ([]UseRecord, error) {
 	defer d.leave()
 	limit = limitOf(limit)
 	var out []UseRecord
-	t := tableUsesIndex
-	err := d.scan(t.key(), t.key().end(), true, func(k key, value []byte) error {
+	t := table.UsesIndex
+	err := d.scan(t.Key(), t.Key().End(), true, func(k table.Key, value []byte) error {
 		if len(out) == limit {
 			return errStop
 		}
-		if _, err := body(k, value); err != nil {
+		if _, err := table.Body(k, value); err != nil {
 			return err
 		}
-		id := k.idAt(9)
+		id := k.IDAt(9)
 		var u challenges.Use
-		err := d.load(tableUses.key().id(id), &u)
+		err := d.load(table.Uses.Key().ID(id), &u)
 		if errors.Is(err, ErrNotFound) {
 			// Both rows were one batch, and the scan began after it.
-			return corrupt(k, errors.New("no such use"))
+			return table.Corrupt(k, errors.New("no such use"))
 		}
 		out = append(out, UseRecord{id, u})
 		return err
@@ -116,12 +112,12 @@ func (d *DB) NextBoot() (uint64, error) {
 	defer d.leave()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var r bootRow
-	if err := d.load(tableBoot.key(), &r); err != nil && !errors.Is(err, ErrNotFound) {
+	var r table.BootRow
+	if err := d.load(table.Boot.Key(), &r); err != nil && !errors.Is(err, ErrNotFound) {
 		return 0, err
 	}
 	r.Last++
-	if err := d.set(tableBoot.key(), raw(challenges.Marshal(&r)), pebble.Sync); err != nil {
+	if err := d.set(table.Boot.Key(), table.Raw(challenges.Marshal(&r)), pebble.Sync); err != nil {
 		return 0, fmt.Errorf("next boot: %w", err)
 	}
 	return r.Last, nil

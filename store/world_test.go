@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 	"github.com/assaynet/assay/store"
@@ -135,6 +137,32 @@ func sealed(epoch uint64, providers ...byte) []reputation.Sealed {
 	return out
 }
 
+// copied is a provider's copy of the challenge n, with so many full frames; the
+// checker said o of it, or 0: nothing.
+func copied(m store.Meta, n byte, o challenges.Outcome, frames int) (challenges.Hash, receipt.Copy) {
+	return copiedAs(m, challenges.Secret{n, 9}, int64(n)*1000, o, frames)
+}
+
+func copiedAs(m store.Meta, secret challenges.Secret, at int64, o challenges.Outcome, frames int) (challenges.Hash, receipt.Copy) {
+	p := challenges.ComputeParams{Profile: 2, Window: 1, Claim: 1e6}
+	row, _ := challenges.LookupProfile(p.Profile)
+	ch := challenges.Challenge{
+		Network: m.Network, Epoch: 3, Provider: m.Node, Device: "gpu0", Kind: challenges.Matmul,
+		Commit: secret.Commit(), Deadline: row.Deadline(p.Claim, 0), Params: challenges.Marshal(&p),
+	}
+	e := challenges.Seal(m.Network, challenges.KindChallenge, challenges.Marshal(&ch), testKey(40))
+	c := receipt.Copy{Challenge: challenges.Marshal(&e), At: at, Ended: at + 500, Result: "left"}
+	for i := range frames {
+		c.Events = append(c.Events, challenges.Event{At: time.Duration(i), Stream: 1, Frame: bytes.Repeat([]byte{secret[0]}, 16000)})
+		c.Signatures = append(c.Signatures, make([]byte, 64))
+	}
+	if o != 0 {
+		r := receipt.Seal(receipt.Receipt{Challenge: e.ID(), Outcome: o, Secret: secret}, m.Network, testKey(40))
+		c.Receipt = challenges.Marshal(&r)
+	}
+	return e.ID(), c
+}
+
 // dump writes down everything that a store holds, by its own methods. Stores
 // with equal dumps are equal.
 func dump(t testing.TB, d *store.DB) string {
@@ -177,5 +205,11 @@ func dump(t testing.TB, d *store.DB) string {
 	put("offers", offers, err)
 	uses, err := d.Uses(1e6)
 	put("uses", uses, err)
+	copies, err := d.Copies(store.CopyQuery{Limit: 1e6})
+	put("copies", copies, err)
+	for _, i := range copies {
+		_, c, err := d.Copy(i.Challenge.String())
+		put("copy", challenges.Hash(blake(challenges.Marshal(&c))), err)
+	}
 	return s.String()
 }

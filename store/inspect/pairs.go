@@ -1,4 +1,4 @@
-package store
+package inspect
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/store/table"
 )
 
 // evidence is what a check remembers of a transcript until it has seen the index
@@ -40,9 +41,9 @@ func digest(i report.TranscriptInfo) [16]byte {
 // pairs compares transcripts, index and items, so many transcripts at a time, in
 // the order of their hashes.
 func (c *inspection) pairs() error {
-	from := tableTranscripts.key()
-	var retained retainedRow
-	c.load(tableRetained.key(), &retained)
+	from := table.Transcripts.Key()
+	var retained table.RetainedRow
+	c.load(table.Retained.Key(), &retained)
 	for {
 		held := make(map[challenges.Hash]*evidence)
 		lo, hi, err := c.transcripts(from, held)
@@ -59,34 +60,34 @@ func (c *inspection) pairs() error {
 			return err
 		}
 		for _, h := range slices.SortedFunc(maps.Keys(held), challenges.Hash.Compare) {
-			k, e := tableTranscripts.key().id(h), held[h]
+			k, e := table.Transcripts.Key().ID(h), held[h]
 			switch {
 			case e.state == broken:
-			case !e.indexed && !c.torn[tableIndex]:
+			case !e.indexed && !c.torn[table.Index]:
 				c.problem(k, "not in the index")
-			case e.indexed && !e.probe && !e.item && !c.torn[tableItems]:
+			case e.indexed && !e.probe && !e.item && !c.torn[table.Items]:
 				c.problem(k, "no item of it")
 			}
 		}
 		if hi == nil {
 			return nil
 		}
-		from = append(tableTranscripts.key().id(challenges.Hash(hi)), 0)
+		from = append(table.Transcripts.Key().ID(challenges.Hash(hi)), 0)
 	}
 }
 
 // transcripts reads the next transcripts. They are those with hashes above lo,
 // up to hi; nil is no bound.
-func (c *inspection) transcripts(from key, held map[challenges.Hash]*evidence) (lo, hi []byte, err error) {
+func (c *inspection) transcripts(from table.Key, held map[challenges.Hash]*evidence) (lo, hi []byte, err error) {
 	if len(from) > 1 {
 		lo = from[1:33]
 	}
-	row := &c.r.Tables[tableTranscripts-1]
-	last := tableTranscripts.key().end()
-	err = c.while(tableTranscripts, from, last, func(k key, value []byte) bool {
+	row := &c.r.Tables[table.Transcripts-1]
+	last := table.Transcripts.Key().End()
+	err = c.while(table.Transcripts, from, last, func(k table.Key, value []byte) bool {
 		row.Rows++
 		row.Bytes += uint64(len(k) + len(value))
-		h := challenges.Hash(k.idAt(1))
+		h := challenges.Hash(k.IDAt(1))
 		e, err := c.transcript(h, k, value)
 		if err != nil {
 			c.problem(k, "%v", err)
@@ -96,7 +97,7 @@ func (c *inspection) transcripts(from key, held map[challenges.Hash]*evidence) (
 			c.r.Expired++
 		}
 		held[h] = &e
-		if len(held) < checkBatch {
+		if len(held) < c.o.Hold {
 			return true
 		}
 		hi = bytes.Clone(k[1:])
@@ -106,8 +107,8 @@ func (c *inspection) transcripts(from key, held map[challenges.Hash]*evidence) (
 }
 
 // transcript authenticates one, and says what it says.
-func (c *inspection) transcript(h challenges.Hash, k key, value []byte) (e evidence, err error) {
-	b, err := body(k, value)
+func (c *inspection) transcript(h challenges.Hash, k table.Key, value []byte) (e evidence, err error) {
+	b, err := table.Body(k, value)
 	switch {
 	case err != nil:
 		return e, err
@@ -151,26 +152,26 @@ func (c *inspection) transcript(h challenges.Hash, k key, value []byte) (e evide
 }
 
 // index compares the index with the held transcripts.
-func (c *inspection) index(held map[challenges.Hash]*evidence, within func(challenges.Hash) bool, r *retainedRow) error {
-	return c.each(tableIndex, tableIndex.key(), tableIndex.key().end(), func(k key, value []byte) {
-		if h := challenges.Hash(k.idAt(9)); within(h) {
+func (c *inspection) index(held map[challenges.Hash]*evidence, within func(challenges.Hash) bool, r *table.RetainedRow) error {
+	return c.each(table.Index, table.Index.Key(), table.Index.Key().End(), func(k table.Key, value []byte) {
+		if h := challenges.Hash(k.IDAt(9)); within(h) {
 			var info report.TranscriptInfo
 			e := held[h]
 			switch {
-			case e == nil && c.torn[tableTranscripts]:
+			case e == nil && c.torn[table.Transcripts]:
 			case e == nil:
 				c.problem(k, "no such transcript")
 			case e.indexed:
 				c.problem(k, "the transcript is in the index twice")
-			case decode(k, value, &info) != nil:
+			case table.Decode(k, value, &info) != nil:
 				e.state = broken // noted already
 			case e.state == whole && (e.digest != digest(info) || e.bytes != info.Bytes):
 				c.problem(k, "the transcript says something else")
 			case e.state == deleted:
 				e.digest, e.probe = digest(info), info.Kind == challenges.Probe
-				place := r.Others.key()
+				place := r.Others.Key(table.Index)
 				if info.Outcome == challenges.Pass {
-					place = r.Passes.key()
+					place = r.Passes.Key(table.Index)
 				}
 				if bytes.Compare(k, place) >= 0 {
 					c.problem(k, "the transcript was deleted before its time")
@@ -185,9 +186,9 @@ func (c *inspection) index(held map[challenges.Hash]*evidence, within func(chall
 
 // items compares the items with the held transcripts.
 func (c *inspection) items(held map[challenges.Hash]*evidence, within func(challenges.Hash) bool) error {
-	return c.each(tableItems, tableItems.key(), tableItems.key().end(), func(k key, value []byte) {
+	return c.each(table.Items, table.Items.Key(), table.Items.Key().End(), func(k table.Key, value []byte) {
 		var it report.Item
-		if decode(k, value, &it) != nil {
+		if table.Decode(k, value, &it) != nil {
 			return
 		}
 		h := it.Transcript
@@ -196,12 +197,12 @@ func (c *inspection) items(held map[challenges.Hash]*evidence, within func(chall
 		}
 		e := held[h]
 		switch {
-		case e == nil && c.torn[tableTranscripts], e != nil && e.state == broken, e != nil && !e.indexed:
+		case e == nil && c.torn[table.Transcripts], e != nil && e.state == broken, e != nil && !e.indexed:
 		case e == nil:
 			c.problem(k, "there is no transcript %v", h)
 		case e.digest != digest(report.TranscriptInfo{
 			Hash: h, Challenge: it.Challenge, Kind: it.Kind, Outcome: it.Outcome,
-			Provider: k.idAt(9), Device: it.Device, Epoch: k.epochAt(1),
+			Provider: k.IDAt(9), Device: it.Device, Epoch: k.EpochAt(1),
 		}):
 			c.problem(k, "transcript %v is of another outcome, provider, epoch, device or challenge", h)
 		case e.state == whole && e.ops != it.OpsLower:

@@ -1,4 +1,4 @@
-package store
+package inspect
 
 import (
 	"bytes"
@@ -12,18 +12,19 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
+	"github.com/assaynet/assay/store/table"
 )
 
 // head reads a table whose keys begin with epoch and provider, a pair at a time.
 type head struct {
 	it *pebble.Iterator
-	t  table
+	t  table.Table
 }
 
 // pair is the epoch and provider that the head stands at, nil at its end.
 func (h head) pair() []byte {
 	for ; h.it.Valid(); h.it.Next() {
-		if k := h.it.Key(); len(k) == tables[h.t].width {
+		if k := h.it.Key(); len(k) == h.t.Width() {
 			return k[1:41]
 		}
 	}
@@ -31,7 +32,7 @@ func (h head) pair() []byte {
 }
 
 // take calls use with the rows of a pair, and goes on to the next one.
-func (h head) take(pair []byte, use func(k key, value []byte)) {
+func (h head) take(pair []byte, use func(k table.Key, value []byte)) {
 	for bytes.Equal(h.pair(), pair) {
 		if value, err := h.it.ValueAndErr(); err == nil {
 			use(h.it.Key(), value)
@@ -44,8 +45,8 @@ func (h head) take(pair []byte, use func(k key, value []byte)) {
 // what this node signed with what it recorded.
 func (c *inspection) epochs() error {
 	var heads [3]head
-	for i, t := range []table{tableSlices, tableItems, tableObservations} {
-		it, err := c.snap.NewIter(&pebble.IterOptions{LowerBound: t.key(), UpperBound: t.key().end()})
+	for i, t := range []table.Table{table.Slices, table.Items, table.Observations} {
+		it, err := c.snap.NewIter(&pebble.IterOptions{LowerBound: t.Key(), UpperBound: t.Key().End()})
 		if err != nil {
 			return err
 		}
@@ -54,7 +55,7 @@ func (c *inspection) epochs() error {
 		heads[i] = head{it, t}
 	}
 	// Where the records are not whole, they say less than was signed.
-	comparable := !c.torn[tableSlices] && !c.torn[tableItems] && !c.torn[tableSealed]
+	comparable := !c.torn[table.Slices] && !c.torn[table.Items] && !c.torn[table.Sealed]
 	for {
 		if err := c.ctx.Err(); err != nil {
 			return err
@@ -72,15 +73,15 @@ func (c *inspection) epochs() error {
 		var r records
 		heads[0].take(pair, r.slices)
 		heads[1].take(pair, r.items)
-		k := append(tableObservations.key(), pair...)
+		k := append(table.Observations.Key(), pair...)
 		var signed bool
-		heads[2].take(pair, func(_ key, value []byte) {
+		heads[2].take(pair, func(_ table.Key, value []byte) {
 			signed = true
 			if err := c.observation(k, value, r, comparable); err != nil {
 				c.problem(k, "%v", err)
 			}
 		})
-		if epoch := k.epochAt(1); !signed && epoch < c.r.Sealed && !c.torn[tableObservations] && !c.silences.passed(epoch) {
+		if epoch := k.EpochAt(1); !signed && epoch < c.r.Sealed && !c.torn[table.Observations] && !c.silences.Passed(epoch) {
 			c.problem(k, "the epoch is sealed and has records of this provider, and no observation")
 		}
 	}
@@ -95,22 +96,22 @@ type records struct {
 	list   []report.Item
 }
 
-func (r *records) slices(k key, value []byte) {
+func (r *records) slices(k table.Key, value []byte) {
 	var s report.Slices
-	r.bad = decode(k, value, &s) != nil || r.bad
+	r.bad = table.Decode(k, value, &s) != nil || r.bad
 	r.rows, r.probes = r.rows+1, &s
 }
 
-func (r *records) items(k key, value []byte) {
+func (r *records) items(k table.Key, value []byte) {
 	var it report.Item
-	r.bad = decode(k, value, &it) != nil || r.bad
+	r.bad = table.Decode(k, value, &it) != nil || r.bad
 	r.rows, r.list = r.rows+1, append(r.list, it)
 }
 
 // observation authenticates one, and compares it with the records.
-func (c *inspection) observation(k key, value []byte, r records, comparable bool) error {
+func (c *inspection) observation(k table.Key, value []byte, r records, comparable bool) error {
 	var e challenges.Envelope
-	if err := decode(k, value, &e); err != nil {
+	if err := table.Decode(k, value, &e); err != nil {
 		return err
 	}
 	o, err := report.OpenObservation(e, c.meta.Network)
@@ -120,9 +121,9 @@ func (c *inspection) observation(k key, value []byte, r records, comparable bool
 	switch {
 	case e.Signer != c.meta.Node:
 		return fmt.Errorf("signed by %s, not this node", e.Signer.Short())
-	case o.Epoch != k.epochAt(1) || o.Provider != k.idAt(9):
+	case o.Epoch != k.EpochAt(1) || o.Provider != k.IDAt(9):
 		return errors.New("of another epoch or provider")
-	case !c.torn[tableSealed] && o.Epoch >= c.r.Sealed:
+	case !c.torn[table.Sealed] && o.Epoch >= c.r.Sealed:
 		return errors.New("the epoch is not sealed")
 	case !comparable || r.bad:
 		return nil
@@ -148,21 +149,21 @@ func (c *inspection) observation(k key, value []byte, r records, comparable bool
 // standings folds the observations again, for so many providers at a time, in
 // the order of their ids.
 func (c *inspection) standings() error {
-	first := tableStandings.key()
+	first := table.Standings.Key()
 	for {
 		held := make(map[challenges.NodeID]*refold)
 		lo := slices.Clone(first[1:])
 		var hi []byte // nil: no bound
-		err := c.while(tableStandings, first, tableStandings.key().end(), func(k key, value []byte) bool {
+		err := c.while(table.Standings, first, table.Standings.Key().End(), func(k table.Key, value []byte) bool {
 			f := &refold{}
-			if err := decode(k, value, &f.stored); err != nil {
+			if err := table.Decode(k, value, &f.stored); err != nil {
 				f.bad = true
 				c.problem(k, "%v", err)
-			} else if f.stored.Provider != k.idAt(1) {
+			} else if f.stored.Provider != k.IDAt(1) {
 				c.problem(k, "of another provider")
 			}
-			held[k.idAt(1)] = f
-			if len(held) < checkBatch {
+			held[k.IDAt(1)] = f
+			if len(held) < c.o.Hold {
 				return true
 			}
 			hi = append(bytes.Clone(k[1:]), 0)
@@ -177,7 +178,7 @@ func (c *inspection) standings() error {
 		if hi == nil {
 			return nil
 		}
-		first = append(tableStandings.key(), hi...)
+		first = append(table.Standings.Key(), hi...)
 	}
 }
 
@@ -190,11 +191,11 @@ type refold struct {
 // refold folds the observations of the providers from lo on, below hi, and
 // compares with the held standings.
 func (c *inspection) refold(held map[challenges.NodeID]*refold, lo, hi []byte) error {
-	t := tableObservations
+	t := table.Observations
 	for epoch := uint64(0); ; epoch++ {
 		found := false
-		err := c.while(t, t.key().epoch(epoch), t.key().end(), func(k key, _ []byte) bool {
-			epoch, found = k.epochAt(1), true
+		err := c.while(t, t.Key().Epoch(epoch), t.Key().End(), func(k table.Key, _ []byte) bool {
+			epoch, found = k.EpochAt(1), true
 			return false
 		})
 		if err != nil {
@@ -203,19 +204,19 @@ func (c *inspection) refold(held map[challenges.NodeID]*refold, lo, hi []byte) e
 		if !found {
 			break
 		}
-		last := t.key().epoch(epoch).end()
+		last := t.Key().Epoch(epoch).End()
 		if hi != nil {
-			last = append(t.key().epoch(epoch), hi...)
+			last = append(t.Key().Epoch(epoch), hi...)
 		}
-		err = c.each(t, append(t.key().epoch(epoch), lo...), last, func(k key, value []byte) {
-			c.fold(k, value, held[k.idAt(9)])
+		err = c.each(t, append(t.Key().Epoch(epoch), lo...), last, func(k table.Key, value []byte) {
+			c.fold(k, value, held[k.IDAt(9)])
 		})
 		if err != nil || epoch+1 == 0 {
 			return err
 		}
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(held), challenges.NodeID.Compare) {
-		k, f := tableStandings.key().id(p), held[p]
+		k, f := table.Standings.Key().ID(p), held[p]
 		switch {
 		case f.bad || c.torn[t]:
 		case f.folded.Next == 0:
@@ -229,16 +230,16 @@ func (c *inspection) refold(held map[challenges.NodeID]*refold, lo, hi []byte) e
 	return nil
 }
 
-func (c *inspection) fold(k key, value []byte, f *refold) {
+func (c *inspection) fold(k table.Key, value []byte, f *refold) {
 	if f == nil {
-		if !c.torn[tableStandings] {
+		if !c.torn[table.Standings] {
 			c.problem(k, "its provider has no standing")
 		}
 		return
 	}
 	var e challenges.Envelope
 	var o report.Observation
-	if decode(k, value, &e) != nil || challenges.Unmarshal(e.Payload, &o) != nil || o.Epoch != k.epochAt(1) {
+	if table.Decode(k, value, &e) != nil || challenges.Unmarshal(e.Payload, &o) != nil || o.Epoch != k.EpochAt(1) {
 		f.bad = true // noted already
 		return
 	}
@@ -246,6 +247,6 @@ func (c *inspection) fold(k key, value []byte, f *refold) {
 		f.folded.Next = o.Epoch + 1
 		return
 	}
-	a := reputation.Combine(c.o.Registry, o.Epoch, k.idAt(9), []reputation.Seen{{Checker: c.meta.Node, Observation: o}})
+	a := reputation.Combine(c.o.Registry, o.Epoch, k.IDAt(9), []reputation.Seen{{Checker: c.meta.Node, Observation: o}})
 	f.folded, _ = reputation.Fold(f.folded, a, &c.o.Registry.Params)
 }
