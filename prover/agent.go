@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/gpu"
 )
@@ -40,6 +41,7 @@ type Request struct {
 	ID        challenges.Hash
 	Checker   challenges.NodeID
 	Challenge challenges.Challenge
+	envelope  []byte // as it came
 }
 
 // Refusal says why not. It is sent signed.
@@ -47,6 +49,7 @@ type Refusal struct {
 	Reason string
 	Until  time.Duration // from now; 0: not known
 	IDs    []challenges.Hash
+	Why    error // for our own records, and not sent; nil: the reason says all
 }
 
 // Admission decides what the agent takes on.
@@ -58,6 +61,20 @@ type Admission interface {
 	Busy() bool
 }
 
+// Tenants says whether a device belongs to a tenant.
+type Tenants interface {
+	// Refuse is why a device does not take work; nil: it is free.
+	Refuse(device string) *Refusal
+	// Arrived is closed when a tenant arrives, or when it is not known any more
+	// whether there is one. After he has left there is a new one.
+	Arrived(device string) <-chan struct{}
+}
+
+// Copies keeps what the agent writes down of the challenges that came in.
+type Copies interface {
+	PutCopy(id challenges.Hash, c receipt.Copy) error
+}
+
 // Config holds what an agent needs.
 type Config struct {
 	Key       ed25519.PrivateKey
@@ -65,7 +82,10 @@ type Config struct {
 	Devices   []gpu.Device
 	Network   Network
 	Ledger    Ledger
-	Admission Admission // nil: a Gate
+	Admission Admission              // nil: a Gate
+	Tenants   Tenants                // nil: there are none
+	Copies    Copies                 // nil: none are kept
+	Monitors  map[string]gpu.Monitor // by device; none of those that cannot be read
 	Operator  string
 	Region    string
 	Version   string
@@ -107,7 +127,7 @@ func New(cfg Config) (*Agent, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Admission == nil {
-		cfg.Admission = NewGate(cfg.Registry.Params.PerEpoch)
+		cfg.Admission = NewGate(GateConfig{PerEpoch: cfg.Registry.Params.PerEpoch})
 	}
 	a := &Agent{
 		cfg: cfg, id: challenges.IDOf(cfg.Key), network: cfg.Registry.Hash(), clock: cfg.Registry.Clock(),
@@ -188,7 +208,7 @@ func (a *Agent) receive(ctx context.Context, peer challenges.NodeID, conn challe
 	case c.Provider != a.id:
 		return Request{}, fmt.Errorf("challenge for %s", c.Provider.Short())
 	}
-	return Request{ID: env.ID(), Checker: peer, Challenge: c}, nil
+	return Request{ID: env.ID(), Checker: peer, Challenge: c, envelope: frame}, nil
 }
 
 func (a *Agent) probe(ctx context.Context, peer challenges.NodeID, conn challenges.Conn) error {

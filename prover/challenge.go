@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/gpu"
@@ -28,14 +26,19 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 		return err
 	}
 	defer leave()
+	record := newRecorder(start, r.envelope, r.ID)
+	record.full = a.cfg.Copies == nil // nobody keeps it
 	w := &work{
-		agent: a, request: r, start: start, control: conn, bulk: bulk,
+		agent: a, request: r, start: start, control: record.control(conn), bulk: bulk, record: record,
 		sign: challenges.NewFrameSigner(a.cfg.Key, a.network, r.ID, challenges.StreamControl),
 	}
 	if err := w.read(); err != nil {
 		return err
 	}
 	device, refusal := w.check()
+	if refusal == nil {
+		refusal = w.free(device)
+	}
 	if refusal != nil {
 		return w.refuse(ctx, refusal)
 	}
@@ -43,6 +46,7 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 	if refusal != nil {
 		return w.refuse(ctx, refusal)
 	}
+	release = sync.OnceFunc(release)
 	defer release()
 	err = a.cfg.Ledger.Use(r.ID, challenges.Use{
 		Checker: peer, Device: r.Challenge.Device, Epoch: r.Challenge.Epoch, At: start.UnixNano(),
@@ -60,13 +64,34 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 	a.metrics.running.Inc()
 	err = w.run(ctx, device)
 	a.metrics.running.Dec()
-	a.ended(ctx, r, w.result(err), err)
+	release() // what comes now needs no device
+	if _, given := errors.AsType[*deviceError](err); !given && w.given() == nil && w.stuck() {
+		err = &deviceError{"run", gpu.NewFault(gpu.FaultHang, "no answer before the challenge's deadline: %v", err)}
+	}
+	result := w.result(err)
+	a.ended(ctx, r, result, err)
 	how := "answered"
 	if err != nil {
 		how = err.Error()
 	}
 	a.wrote(ctx, opEnded, r, a.cfg.Ledger.Ended(r.ID, time.Now().UnixNano(), how))
+	telemetry, _ := w.sampler.stop()
+	w.keep(ctx, outcome{result: result, err: err, telemetry: telemetry})
 	return err
+}
+
+// keep waits for the checker's receipt, and keeps the agent's copy.
+func (w *work) keep(ctx context.Context, o outcome) {
+	a := w.agent
+	if a.cfg.Copies == nil {
+		return
+	}
+	if env, word, err := w.record.awaitReceipt(ctx, w.control, a.network, w.request.Checker); err == nil {
+		o.receipt, o.passed = env, word.Outcome == challenges.Pass
+	} else {
+		a.log.DebugContext(ctx, "no receipt", "peer", w.request.Checker, "challenge", w.request.ID, "err", peerError{err})
+	}
+	a.wrote(ctx, opCopy, w.request, a.cfg.Copies.PutCopy(w.request.ID, w.record.copy(o)))
 }
 
 // result says how a run ended, and by that whose doing it was.
@@ -77,6 +102,8 @@ func (w *work) result(err error) string {
 		return resultAnswered
 	case errors.Is(err, gpu.ErrOverrun):
 		return resultAborted
+	case errors.Is(err, errTenant):
+		return resultYielded
 	case errors.As(err, &device), w.stuck():
 		return resultFailed
 	}
@@ -102,12 +129,18 @@ type work struct {
 	start   time.Time
 	control challenges.Conn
 	bulk    *table
+	record  *recorder
+	sampler *sampler        // of the card, while the challenge has it
+	arrived <-chan struct{} // closed when a tenant comes; nil: none can
+
+	sending sync.Mutex              // of the control stream
 	sign    *challenges.FrameSigner // of the control stream
-	overrun error                   // why the run was aborted; commit's, read after the run
+	bound   bool                    // by a frame that a refusal cannot follow
+	gave    error                   // why the run was given up; nil: it was not
 
 	rounds, samples int
-	entries         uint64 // a round
-	begin           func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error)
+	entries         uint64                                                                 // a round
+	begin           func(ctx, busy context.Context, d gpu.Device) (gpu.Run, func(), error) // busy is the device's
 	fits            func(d gpu.Device) bool
 
 	computed, asked, opened atomic.Int64 // rounds; asked: by positions that are in order
@@ -140,10 +173,10 @@ func (w *work) read() error {
 		return (!row.Simulated || w.agent.cfg.Registry.Simulated) && p.Claim == claimed(d, row.Shape.Flavour) &&
 			row.Expected(p.Claim) <= w.agent.cfg.Registry.Params.MinSlot
 	}
-	w.begin = func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error) {
-		run, err := d.Start(ctx, gpu.Job{ID: w.request.ID, Device: c.Device, Profile: row, Window: int(p.Window)})
+	w.begin = func(_, busy context.Context, d gpu.Device) (gpu.Run, func(), error) {
+		run, err := d.Start(busy, gpu.Job{ID: w.request.ID, Device: c.Device, Profile: row, Window: int(p.Window)})
 		if err != nil {
-			err = deviceFault(ctx, "start", err)
+			err = w.fault(busy, "start", err)
 		}
 		return run, func() {}, err
 	}
@@ -166,179 +199,46 @@ func (w *work) check() (gpu.Device, *Refusal) {
 
 func claimed(d gpu.Device, f challenges.Flavour) uint64 { return d.Info().Offer().Claim(f) }
 
+// free says whether a device is there to be used: no tenant has it, and what runs it
+// is up. It takes no part of anybody's quota.
+func (w *work) free(device gpu.Device) *Refusal {
+	if tenants := w.agent.cfg.Tenants; tenants != nil {
+		id := device.Info().ID
+		w.arrived = tenants.Arrived(id) // before the question: who comes after it is seen
+		if r := tenants.Refuse(id); r != nil {
+			return r
+		}
+	}
+	if d, ok := device.(interface{ Ready() (bool, *gpu.Fault) }); ok {
+		if ready, fault := d.Ready(); !ready {
+			r := &Refusal{Reason: challenges.ReasonFault}
+			if fault != nil {
+				r.Why = fault
+			}
+			return r
+		}
+	}
+	return nil
+}
+
 func (w *work) refuse(ctx context.Context, r *Refusal) error {
 	w.agent.ended(ctx, w.request, refused(r.Reason), nil)
-	err := w.control.Send(ctx, w.sign.Sign(challenges.NewRefusal(r.Reason, r.Until, r.IDs...)))
-	if err != nil {
+	if err := w.send(ctx, challenges.NewRefusal(r.Reason, r.Until, r.IDs...)); err != nil {
 		return fmt.Errorf("refuse: %w", err)
 	}
-	return nil
-}
-
-// opened is an opening on its way to the bulk stream.
-type opened struct {
-	round   int
-	request challenges.Hash
-	opening []byte
-}
-
-// errGone says that the checker left before the end.
-var errGone = errors.New("checker left")
-
-// run computes, commits and opens. Roots never queue behind openings: they have
-// the control stream to themselves.
-func (w *work) run(ctx context.Context, device gpu.Device) error {
-	// The checker's patience bounds ours: a checker that says nothing must not hold
-	// the device.
-	ctx, cancel := context.WithTimeout(ctx, w.request.Challenge.Deadline+time.Second)
-	defer cancel()
-	g, ctx := errgroup.WithContext(ctx)
-	run, free, err := w.begin(ctx, device)
-	if errors.Is(err, gpu.ErrOverrun) {
-		// Nobody reads the control stream yet, and only the checker's end ends this.
-		g.Go(func() error {
-			_, err := w.control.Recv(ctx)
-			return errors.Join(errGone, err)
-		})
-		return w.abort(ctx, err)
-	}
-	if err != nil {
-		return err
-	}
-	defer free()
-	defer run.Close()
-
-	roots := make(chan challenges.Hash, w.rounds) // committed, not yet asked for
-	queue := make(chan opened, w.rounds)          // bounded: one opening a round
-	sent := make(chan struct{})                   // every opening is on the wire
-	g.Go(func() error { return w.commit(ctx, run, roots, sent) })
-	g.Go(func() error { return w.listen(ctx, run, roots, queue) })
-	g.Go(func() error {
-		if err := w.open(ctx, queue); err != nil {
-			return err
-		}
-		close(sent)
-		return nil
-	})
-	err = g.Wait()
-	if w.overrun != nil {
-		return w.overrun // what came after it is the checker leaving
-	}
-	return err
-}
-
-// commit sends the roots as they come, and the result after the last opening.
-func (w *work) commit(ctx context.Context, run gpu.Run, roots chan<- challenges.Hash, sent <-chan struct{}) error {
-	core := challenges.Core{Challenge: w.request.ID, Device: w.request.Challenge.Device, Boot: w.agent.cfg.Boot}
-	for {
-		asked := time.Now()
-		root, err := run.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if errors.Is(err, gpu.ErrOverrun) {
-			return w.abort(ctx, err)
-		}
-		if err != nil {
-			return deviceFault(ctx, "compute", err)
-		}
-		w.agent.metrics.round.Observe(time.Since(asked).Seconds())
-		w.computed.Add(1) // before its root is sent: a stream that takes none is no device's fault
-		core.Roots = append(core.Roots, root.Root)
-		roots <- root.Root
-		frame := w.sign.Sign(challenges.NewRoot(root.Round, root.Root, root.Key, time.Since(w.start)))
-		if err := w.control.Send(ctx, frame); err != nil {
-			return fmt.Errorf("send root %d: %w", root.Round, err)
-		}
-	}
-	close(roots)
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-sent:
-	}
-	return w.control.Send(ctx, w.sign.Sign(challenges.NewResult(core)))
-}
-
-// abort says that the machine under a simulated device was too slow.
-func (w *work) abort(ctx context.Context, why error) error {
-	if err := w.control.Send(ctx, w.sign.Sign(challenges.NewAbort(challenges.AbortOverrun))); err != nil {
-		return err
-	}
-	w.overrun = why
-	// The checker closes when it has read the abort: a reset could overtake it.
-	<-ctx.Done()
-	return why
-}
-
-// listen answers each request for positions: it must name the round whose turn
-// it is, after its root was sent, and entries inside the matrix.
-func (w *work) listen(ctx context.Context, run gpu.Run, roots <-chan challenges.Hash, queue chan<- opened) error {
-	defer close(queue)
-	for round := range w.rounds {
-		frame, err := w.control.Recv(ctx)
-		if errors.Is(err, io.EOF) {
-			return errGone
-		}
-		if err != nil {
-			return fmt.Errorf("read positions: %w", err)
-		}
-		var f challenges.PositionsFrame
-		if err := challenges.Unmarshal(frame, &f); err != nil {
-			return err
-		}
-		if int64(f.Round) != int64(round) || len(f.Positions) != 4*w.samples {
-			return fmt.Errorf("positions of round %d, %d bytes; want round %d, %d bytes", f.Round, len(f.Positions), round, 4*w.samples)
-		}
-		select {
-		case <-roots:
-		default:
-			return fmt.Errorf("positions of round %d before its root", round)
-		}
-		at := challenges.UnpackPositions(f.Positions)
-		for _, e := range at {
-			if uint64(e) >= w.entries {
-				return fmt.Errorf("positions of round %d: entry %d is outside the matrix", f.Round, e)
-			}
-		}
-		w.asked.Add(1)
-		opening, err := run.Open(ctx, round, at)
-		if err != nil {
-			return deviceFault(ctx, "open", err)
-		}
-		w.opened.Add(1)
-		queue <- opened{round, challenges.FrameHash(frame), opening}
+	// Strangers could fill the disk, and a replay's copy would take the first one's
+	// place.
+	if r.Reason != challenges.ReasonNotMember && r.Reason != challenges.ReasonReplay {
+		w.keep(ctx, outcome{result: refused(r.Reason), err: r.Why})
 	}
 	return nil
 }
 
-// open sends the openings, in round order, on the bulk stream.
-func (w *work) open(ctx context.Context, queue <-chan opened) error {
-	timer := time.NewTimer(attachWait)
-	defer timer.Stop()
-	var conn challenges.Conn
-	select {
-	case conn = <-w.bulk.conns:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return errors.New("no bulk stream")
-	}
-	sign := challenges.NewFrameSigner(w.agent.cfg.Key, w.agent.network, w.request.ID, challenges.StreamBulk)
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case o, ok := <-queue:
-			if !ok {
-				return nil
-			}
-			for _, body := range challenges.NewOpening(o.round, o.request, o.opening) {
-				if err := conn.Send(ctx, sign.Sign(body)); err != nil {
-					return fmt.Errorf("send opening %d: %w", o.round, err)
-				}
-			}
-			w.agent.metrics.openings.Add(float64(len(o.opening)))
-		}
-	}
+// send signs a frame of the control stream and sends it. Frames are sent in the order
+// in which they are signed.
+func (w *work) send(ctx context.Context, body []byte) error {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	w.bound = true
+	return w.control.Send(ctx, w.sign.Sign(body))
 }

@@ -189,16 +189,3 @@ type broken struct{}
 func (broken) Compute(context.Context, challenges.Hash, challenges.Shape, []byte) error {
 	return errors.New("device lost")
 }
-
-func TestAgentResetsWhenTheDeviceFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(c *Config) { c.Devices = []gpu.Device{simDevice(t, broken{})} })
-		s, err := w.judge(w.ask(nil))
-		if v := s.Verdict(); v.Outcome != challenges.Unreachable || err == nil {
-			t.Errorf("verdict %+v, %v", v, err)
-		}
-		if w.gate.Busy() {
-			t.Error("the device is still taken")
-		}
-	})
-}

@@ -37,7 +37,7 @@ func TestGate(t *testing.T) {
 		{"the other device's turn is its own", 4, request(10, 2, "b", 5), "", 0, true},
 		{"a new epoch", 11, request(11, 2, "b", 6), "", 0, true},
 	}
-	g := NewGate(1)
+	g := NewGate(GateConfig{PerEpoch: 1})
 	if g.Busy() {
 		t.Error("busy before anything ran")
 	}
@@ -85,7 +85,7 @@ func TestGateOfSeveralTurns(t *testing.T) {
 		return Request{ID: challenges.Hash{id}, Checker: challenges.NodeID{1}, Challenge: challenges.Challenge{Device: "a", Epoch: epoch}}
 	}
 	const turns = 6
-	g := NewGate(turns)
+	g := NewGate(GateConfig{PerEpoch: turns})
 	var ids []challenges.Hash
 	quota := func(r Request) {
 		t.Helper()

@@ -173,25 +173,6 @@ func (a *Agent) ended(ctx context.Context, r Request, result string, err error) 
 	a.log.Log(ctx, level, "challenge", attrs...)
 }
 
-// deviceError is a device's failure: ours, whatever a checker did.
-type deviceError struct {
-	op  string
-	err error
-}
-
-func (e *deviceError) Error() string { return e.op + ": " + e.err.Error() }
-
-func (e *deviceError) Unwrap() error { return e.err }
-
-// deviceFault wraps what a device answered: a failure of its own, unless it only
-// gave up what nobody waits for any more.
-func deviceFault(ctx context.Context, op string, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	return &deviceError{op, err}
-}
-
 // peerError is an error that may repeat what a peer said; the log takes so much
 // of it.
 type peerError struct{ error }

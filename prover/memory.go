@@ -22,13 +22,13 @@ func (w *work) memory(p memory.Params) {
 		return (!set.Simulated || w.agent.cfg.Registry.Simulated) && set.Items == memory.Items(d.Info().Memory) &&
 			set.Expected() <= w.agent.cfg.Registry.Params.MinSlot
 	}
-	w.begin = func(ctx context.Context, d gpu.Device) (gpu.Run, func(), error) {
-		filled, err := d.Fill(ctx, gpu.MemoryJob{ID: w.request.ID, Device: w.request.Challenge.Device, Set: set})
+	w.begin = func(ctx, busy context.Context, d gpu.Device) (gpu.Run, func(), error) {
+		filled, err := d.Fill(busy, gpu.MemoryJob{ID: w.request.ID, Device: w.request.Challenge.Device, Set: set})
 		if err != nil {
-			return nil, nil, deviceFault(ctx, "fill", err)
+			return nil, nil, w.fault(busy, "fill", err)
 		}
 		free := func() { _ = filled.Close() }
-		run, err := w.walk(ctx, filled)
+		run, err := w.walk(ctx, busy, filled)
 		if err != nil {
 			free()
 			return nil, nil, err
@@ -39,12 +39,21 @@ func (w *work) memory(p memory.Params) {
 
 // walk says that the dataset is filled and waits for the nonce, which a checker of
 // a whole fleet keeps back until all are.
-func (w *work) walk(ctx context.Context, filled gpu.Memory) (gpu.Run, error) {
-	if err := w.control.Send(ctx, w.sign.Sign(challenges.NewFilled(time.Since(w.start)))); err != nil {
+func (w *work) walk(ctx, busy context.Context, filled gpu.Memory) (gpu.Run, error) {
+	if err := w.send(ctx, challenges.NewFilled(time.Since(w.start))); err != nil {
 		return nil, fmt.Errorf("send filled: %w", err)
 	}
 	w.awaits.Store(true)
+	// The wait may be long: a tenant who comes now is told of at once.
+	unwatch := context.AfterFunc(busy, func() {
+		if cause := context.Cause(busy); ours(cause) {
+			_ = w.say(ctx, cause)
+		}
+	})
 	frame, err := w.control.Recv(ctx)
+	if !unwatch() && ours(context.Cause(busy)) {
+		return nil, w.fault(busy, "wait for the nonce", context.Cause(busy))
+	}
 	if errors.Is(err, io.EOF) {
 		return nil, errGone
 	}
@@ -56,9 +65,9 @@ func (w *work) walk(ctx context.Context, filled gpu.Memory) (gpu.Run, error) {
 	if err := challenges.Unmarshal(frame, &f); err != nil {
 		return nil, err
 	}
-	run, err := filled.Walk(ctx, f.Nonce)
+	run, err := filled.Walk(busy, f.Nonce)
 	if err != nil {
-		return nil, deviceFault(ctx, "walk", err)
+		return nil, w.fault(busy, "walk", err)
 	}
 	return run, nil
 }

@@ -16,12 +16,13 @@ const (
 	resultAnswered = "answered"
 	resultAborted  = "aborted" // the machine under a simulated device was too slow
 	resultLeft     = "left"    // the checker left, said nothing, or broke the protocol
+	resultYielded  = "yielded" // a tenant came
 	resultFailed   = "failed"  // our own fault
 )
 
 var reasons = []string{
 	challenges.ReasonBusy, challenges.ReasonCollision, challenges.ReasonQuota, challenges.ReasonTenant, challenges.ReasonDrain,
-	challenges.ReasonUnsupported, challenges.ReasonNotMember, challenges.ReasonReplay,
+	challenges.ReasonUnsupported, challenges.ReasonNotMember, challenges.ReasonReplay, challenges.ReasonFault,
 }
 
 // refused is the result of a refusal. An admission of somebody else's may have
@@ -37,6 +38,7 @@ func refused(reason string) string {
 const (
 	opUse   = "use"
 	opEnded = "ended"
+	opCopy  = "copy"
 )
 
 // metrics is what one agent counts, registered as one collector. No label names a
@@ -77,7 +79,7 @@ func newMetrics() *metrics {
 		offers:    counter("offers_served_total", "Offers sent."),
 		ledger:    counters("ledger_errors_total", "Operations of the ledger that failed, by operation.", "op"),
 	}
-	for _, r := range []string{resultAnswered, resultAborted, resultLeft, resultFailed} {
+	for _, r := range []string{resultAnswered, resultAborted, resultLeft, resultYielded, resultFailed} {
 		m.challenges.WithLabelValues(r)
 	}
 	for _, r := range reasons {
@@ -85,6 +87,7 @@ func newMetrics() *metrics {
 	}
 	m.ledger.WithLabelValues(opUse)
 	m.ledger.WithLabelValues(opEnded)
+	m.ledger.WithLabelValues(opCopy)
 	return m
 }
 

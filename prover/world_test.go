@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/gpu/models"
@@ -35,6 +36,7 @@ type world struct {
 	ledger   *fakeLedger
 	gate     *Gate
 	agent    *Agent
+	receipts bool // the checker gives them
 }
 
 // newWorld starts an agent of one simulated device, "gpu0", in the registry's
@@ -47,7 +49,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		Checkers: []committee.Member{{ID: challenges.IDOf(checkerKey)}, {ID: challenges.IDOf(secondKey)}},
 	}
 	slices.SortFunc(r.Checkers, func(a, b committee.Member) int { return a.ID.Compare(b.ID) })
-	w := &world{t: t, registry: r, net: fakeNetwork{}, ledger: newLedger(), gate: NewGate(1)}
+	w := &world{t: t, registry: r, net: fakeNetwork{}, ledger: newLedger(), gate: NewGate(GateConfig{PerEpoch: 1})}
 	cfg := Config{
 		Key: providerKey, Registry: r, Devices: []gpu.Device{simDevice(t, nil)}, Network: w.net, Ledger: w.ledger,
 		Admission: w.gate, Operator: "op", Region: "here", Version: "v1", Addrs: []string{"/ip4/1.2.3.4"}, Boot: [16]byte{8},
@@ -216,6 +218,12 @@ func (w *world) judge(a *ask) (*challenges.Session, error) {
 		var out []challenges.Out
 		out, over = s.Step(e)
 		say(out)
+	}
+	if w.receipts {
+		t := s.Transcript()
+		sealed := challenges.SealTranscript(t, w.registry.Hash(), a.key)
+		e := receipt.Seal(receipt.Of(s, t, sealed.ID()), w.registry.Hash(), a.key)
+		_ = control.Send(w.t.Context(), challenges.Marshal(&e)) // as the last frame
 	}
 	close(stop)
 	_ = control.Close()
