@@ -51,7 +51,7 @@ func (s *stage) behave(i int, kind string, cfg *node.ProviderConfig) error {
 			return cheat.Flaky{Network: n, Seed: s.seed + uint64(i), Genesis: s.genesis, Window: flakyWindow}
 		}
 	case Busy:
-		cfg.Admission = cheat.Busy{Admission: prover.NewGate(cfg.Registry.Params.PerEpoch)}
+		cfg.Admission = cheat.Busy{Admission: prover.NewGate(prover.GateConfig{PerEpoch: cfg.Registry.Params.PerEpoch})}
 	case SmallMem:
 		sim.Items = cheat.NewPartial(0.5)
 	case Sharer:

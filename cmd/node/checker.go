@@ -9,7 +9,6 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -164,29 +163,10 @@ func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	c.mu.Unlock()
 	retaining, stop := context.WithCancel(ctx)
 	var keeping errgroup.Group
-	keeping.Go(func() error { c.retain(retaining); return nil })
+	keeping.Go(func() error { c.db.retain(retaining); return nil })
 	err = daemon.Run(ctx)
 	stop()
 	return errors.Join(err, keeping.Wait())
-}
-
-// retain deletes what need not be kept, at the start and every hour.
-func (c *Checker) retain(ctx context.Context) {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		r, err := read(c.db, func(db *store.DB) (store.RetainReport, error) { return db.Retain(time.Now(), store.DefaultRetain) })
-		if err != nil {
-			c.cfg.Log.Error("retention", "err", err)
-		} else {
-			c.cfg.Log.Debug("retention", "deleted", r)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // ready is the daemon's health; before Run there is none.

@@ -8,9 +8,6 @@ import (
 	"strings"
 
 	"github.com/multiformats/go-multiaddr"
-
-	"github.com/assaynet/assay/gpu"
-	"github.com/assaynet/assay/gpu/models"
 )
 
 // ConfigName is a node's configuration file in its folder.
@@ -29,14 +26,18 @@ type Config struct {
 	Metrics  string   `yaml:"metrics"` // host:port of metrics and health; empty: none of its own
 	Devices  []Device `yaml:"devices"` // provider
 
+	// Of a provider with cards: assay-gpu, and NVIDIA's libraries; empty: where they
+	// usually are.
+	Worker   string `yaml:"worker"`
+	Driver   string `yaml:"driver"`
+	NVML     string `yaml:"nvml"`
+	CUBLASLt string `yaml:"cublaslt"`
+
+	Tenancy Tenancy `yaml:"tenancy"` // provider
+	Budget  Budget  `yaml:"budget"`  // provider
+
 	Log       string `yaml:"log"`        // debug, info, warn, error
 	LogFormat string `yaml:"log_format"` // text or json
-}
-
-// Device is one device of a provider.
-type Device struct {
-	ID    string `yaml:"id"`
-	Model string `yaml:"model"` // name in gpu/models
 }
 
 // Kinds of nodes.
@@ -68,14 +69,33 @@ func ReadConfig(dir string, getenv func(string) string) (Config, error) {
 	if !filepath.IsAbs(c.Network) {
 		c.Network = filepath.Join(dir, c.Network)
 	}
+	for _, path := range []*string{&c.Worker, &c.Driver, &c.NVML, &c.CUBLASLt} {
+		*path = inFolder(dir, *path)
+	}
+	if f := c.Tenancy.File; f != "" && !filepath.IsAbs(f) {
+		c.Tenancy.File = filepath.Join(dir, f)
+	}
+	if len(c.Tenancy.Command) > 0 {
+		c.Tenancy.Command[0] = inFolder(dir, c.Tenancy.Command[0])
+	}
 	return c, nil
+}
+
+// inFolder is a path from a node's folder on. A bare name is none: the system looks
+// for it where it has its programs and libraries.
+func inFolder(dir, path string) string {
+	if filepath.IsAbs(path) || !strings.ContainsRune(path, filepath.Separator) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 func (c *Config) override(getenv func(string) string) {
 	prefix := "ASSAY_" + strings.ToUpper(c.Kind) + "_"
 	for key, field := range map[string]*string{
 		"NAME": &c.Name, "OPERATOR": &c.Operator, "REGION": &c.Region, "NETWORK": &c.Network, "API": &c.API,
-		"METRICS": &c.Metrics, "LOG": &c.Log, "LOG_FORMAT": &c.LogFormat,
+		"METRICS": &c.Metrics, "WORKER": &c.Worker, "DRIVER": &c.Driver, "NVML": &c.NVML, "CUBLASLT": &c.CUBLASLt,
+		"LOG": &c.Log, "LOG_FORMAT": &c.LogFormat,
 	} {
 		if v := getenv(prefix + key); v != "" {
 			*field = v
@@ -109,13 +129,14 @@ func (c *Config) check() error {
 		return errors.New("api: empty; want host:port")
 	case c.Kind == KindChecker && len(c.Devices) > 0:
 		return errors.New("devices: a checker has none")
+	case c.Kind == KindChecker:
+		return c.cardless("a checker has no cards")
 	case c.Kind == KindProvider && c.API != "":
 		return errors.New("api: a provider has none; metrics is its only page")
 	case c.Kind == KindProvider && len(c.Devices) == 0:
 		return errors.New("devices: empty; want at least one, such as {id: gpu0, model: sim-100}")
 	}
-	_, err := c.devices()
-	return err
+	return c.checkDevices()
 }
 
 func (c *Config) level() (slog.Level, error) {
@@ -124,26 +145,4 @@ func (c *Config) level() (slog.Level, error) {
 		return l, fmt.Errorf("log: %q, want debug, info, warn or error", c.Log)
 	}
 	return l, nil
-}
-
-// devices makes the devices. Only simulated ones are built so far.
-func (c *Config) devices() ([]gpu.Device, error) {
-	var out []gpu.Device
-	seen := make(map[string]bool)
-	for i, d := range c.Devices {
-		spec, err := models.Lookup(d.Model)
-		if err != nil {
-			return nil, fmt.Errorf("devices[%d].model: %w", i, err)
-		}
-		if d.ID == "" || seen[d.ID] {
-			return nil, fmt.Errorf("devices[%d].id: %q is empty or there twice", i, d.ID)
-		}
-		seen[d.ID] = true
-		sim, err := gpu.NewSim(gpu.SimConfig{ID: d.ID, Claims: spec, Runs: spec})
-		if err != nil {
-			return nil, fmt.Errorf("devices[%d]: %w", i, err)
-		}
-		out = append(out, sim)
-	}
-	return out, nil
 }

@@ -53,15 +53,15 @@ func TestReadConfig(t *testing.T) {
 	want = Config{
 		Kind: KindProvider, Name: "two", Operator: "me", Region: "eu", Network: "/etc/assay/network.yaml",
 		Listen:  []string{"/ip4/127.0.0.1/udp/4101/quic-v1", "/ip4/127.0.0.1/tcp/4101"},
-		Metrics: "127.0.0.1:9", Devices: []Device{{"gpu0", "sim-100"}, {"gpu1", "sim-400"}}, Log: "warn", LogFormat: "json",
+		Metrics: "127.0.0.1:9", Devices: []Device{{ID: "gpu0", Model: "sim-100"}, {ID: "gpu1", Model: "sim-400"}}, Log: "warn", LogFormat: "json",
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("provider:\n%+v, want\n%+v", c, want)
 	}
-	devices, err := c.devices()
+	device, err := c.Devices[1].simulate()
 	check(t, err)
-	if len(devices) != 2 || devices[1].Info().ID != "gpu1" || !devices[1].Info().Simulated {
-		t.Errorf("devices %+v", devices)
+	if i := device.Info(); i.ID != "gpu1" || !i.Simulated {
+		t.Errorf("device %+v", i)
 	}
 }
 

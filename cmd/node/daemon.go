@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -10,11 +11,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/prover/control"
 )
 
 // DaemonConfig is what a daemon is started with.
@@ -74,11 +77,63 @@ func Check(d DaemonConfig, w io.Writer) error {
 	if f.config.Metrics != "" {
 		fmt.Fprintf(w, "metrics   http://%s\n", f.config.Metrics)
 	}
-	for _, v := range f.config.Devices {
-		fmt.Fprintf(w, "device    %s  %s\n", v.ID, v.Model)
+	if f.config.Kind == KindProvider {
+		f.printProvider(w, d.Dir)
 	}
 	fmt.Fprintf(w, "log       %s, %s\n", f.config.Log, f.config.LogFormat)
-	return f.belongs()
+	if err := f.belongs(); err != nil || len(f.config.cards()) == 0 {
+		return err
+	}
+	_, err = findWorker(&f.config)
+	return err
+}
+
+// printProvider prints what only a provider has.
+func (f files) printProvider(w io.Writer, dir string) {
+	c := &f.config
+	fmt.Fprintf(w, "control   %s\n", filepath.Join(dir, control.SocketName))
+	for _, v := range c.Devices {
+		fmt.Fprintf(w, "device    %s  %s", v.ID, v.Model)
+		if v.Card != "" {
+			fmt.Fprintf(w, "  %s, %d bytes, int8 %v op/s, bf16 %v op/s, fp64 %v op/s", v.Card, v.memory(), v.Int8, v.BF16, v.FP64)
+		}
+		fmt.Fprintln(w)
+	}
+	if len(c.cards()) > 0 {
+		path, err := findWorker(c)
+		if err != nil {
+			path = "none"
+		}
+		fmt.Fprintf(w, "worker    %s\ndriver    %s\nnvml      %s\ncublaslt  %s\n", path, cmp.Or(c.Driver, systems), cmp.Or(c.NVML, systems),
+			cmp.Or(c.CUBLASLt, systems))
+	}
+	var by []string
+	if c.Tenancy.ByProcesses() && len(c.cards()) > 0 {
+		text := "processes"
+		if len(c.Tenancy.Ignore) > 0 {
+			text += fmt.Sprintf(" but %q", c.Tenancy.Ignore)
+		}
+		by = append(by, text)
+	}
+	if len(c.Tenancy.Command) > 0 {
+		by = append(by, fmt.Sprintf("command %q", c.Tenancy.Command))
+	}
+	if c.Tenancy.File != "" {
+		by = append(by, "file "+c.Tenancy.File)
+	}
+	fmt.Fprintf(w, "tenancy   %s\n", strings.Join(append(by, "assay provider tenant"), ", "))
+	ofAll, ofOne := c.Budget.limits(f.network.Registry.Simulated)
+	fmt.Fprintf(w, "budget    a device and day: %s, of one checker %s\n", bounded(ofAll), bounded(ofOne))
+}
+
+// systems is where a library is looked for that is not named.
+const systems = "the system's"
+
+func bounded(d time.Duration) string {
+	if d == 0 {
+		return "no bound"
+	}
+	return d.String()
 }
 
 // belongs holds a node against the network that it is started in.
@@ -91,9 +146,13 @@ func (f files) belongs() error {
 			return fmt.Errorf("checker %v is not in network %q: add it to the file's checkers", id, r.Name)
 		}
 	case KindProvider:
-		if !r.Simulated {
-			return fmt.Errorf("network %q is not simulated, and this build has only simulated devices", r.Name)
+		for i, d := range f.config.Devices {
+			if d.Card == "" && !r.Simulated {
+				return fmt.Errorf("devices[%d]: %s is simulated, and network %q is not simulated: it takes real cards only; assay-gpu cards lists them",
+					i, d.Model, r.Name)
+			}
 		}
+		return f.config.claims()
 	}
 	return nil
 }
@@ -146,17 +205,34 @@ func RunProvider(ctx context.Context, d DaemonConfig) (err error) {
 		return err
 	}
 	log, level := d.logger(f.config)
-	devices, err := f.config.devices()
+	// Before anything touches a card: to the agent that runs it would be a tenant.
+	if _, err := control.Dial(ctx, d.Dir); err == nil {
+		return fmt.Errorf("%s: %w", d.Dir, control.ErrRuns)
+	}
+	fleet, err := newFleet(&f.config, log)
 	if err != nil {
 		return err
 	}
+	fleet.start()
+	defer func() { err = errors.Join(err, fleet.close()) }()
+	if err := fleet.ready(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
+		return err
+	}
 	p, err := OpenProvider(ProviderConfig{
-		Dir: d.Dir, Key: f.key, Registry: &f.network.Registry, Listen: f.config.Listen, Devices: devices,
-		Operator: f.config.Operator, Region: f.config.Region, Metrics: f.config.Metrics, Log: log,
+		Dir: d.Dir, Key: f.key, Registry: &f.network.Registry, Listen: f.config.Listen, Devices: fleet.devices,
+		Operator: f.config.Operator, Region: f.config.Region, Metrics: f.config.Metrics, Budget: f.config.Budget,
+		Control: filepath.Join(d.Dir, control.SocketName), Log: log, fleet: fleet,
 	})
 	if err != nil {
 		return err
 	}
+	// Whatever of it fails ends the rest.
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	defer context.AfterFunc(p.ended, end)()
+	defer context.AfterFunc(fleet.ctx, end)()
 	defer func() { err = errors.Join(err, p.Close()) }()
 	peer := p.Peer()
 	log.Info("provider runs", "id", peer.ID, "network", f.network.Registry.Hash(), "addrs", peer.Addrs)

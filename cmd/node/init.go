@@ -62,6 +62,38 @@ devices:
   - id: gpu0
     model: sim-100
 
+# A card: assay-gpu cards lists models and UUIDs, and assay provider selftest prints what
+# to claim: ops/s of each flavour, 1.2e15 or in full; one that is not given is not offered.
+# memory is in bytes, without it the model's.
+#  - id: gpu0
+#    model: h100-sxm
+#    card: GPU-5c1b2d3e-1111-2222-3333-444455556666
+#    memory: 85899345920
+#    int8: 1.2e15
+#    bf16: 6e14
+#    fp64: 2.5e13
+
+# With cards: the program that runs them, without it the one beside assay or in PATH; and
+# NVIDIA's libraries, without them the system's. cublaslt: none does without cuBLASLt.
+# worker: /usr/local/bin/assay-gpu
+# driver: /usr/lib/x86_64-linux-gnu/libcuda.so.1
+# nvml: /usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1
+# cublaslt: none
+
+# How a card's tenant is noticed; then challenges are refused as tenant, which is neutral,
+# and the card is given up at once. assay provider tenant counts always.
+# tenancy:
+#   processes: true         # compute processes of others; of cards
+#   ignore: [nvtop, dcgm*]  # programs that are no tenants
+#   command: [/etc/assay/tenant]  # asked with id and UUID: exit code 0 free, 1 a tenant
+#   file: /run/tenants/{device}   # a tenant while it is there
+
+# What challenges may use of a device's time in any 24 h, all of them and one checker's;
+# 0s: no bound. These are in force in networks that are not simulated.
+# budget:
+#   gpu_per_day: 72m
+#   checker_per_day: 24m
+
 # debug, info, warn or error; text or json.
 log: info
 log_format: text

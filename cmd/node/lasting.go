@@ -1,12 +1,14 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 	"github.com/assaynet/assay/store"
@@ -91,6 +93,25 @@ func (l *lasting) reopen(broken *store.DB) *store.DB {
 	return db
 }
 
+// retain deletes what need not be kept, at the start and every hour, until ctx ends.
+func (l *lasting) retain(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		r, err := read(l, func(db *store.DB) (store.RetainReport, error) { return db.Retain(time.Now(), store.DefaultRetain) })
+		if err != nil {
+			l.log.Error("retention", "err", err)
+		} else {
+			l.log.Debug("retention", "deleted", r)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // Close closes the store.
 func (l *lasting) Close() error {
 	l.mu.Lock()
@@ -172,6 +193,23 @@ func (l *lasting) Use(id challenges.Hash, u challenges.Use) error {
 
 func (l *lasting) Ended(id challenges.Hash, at int64, how string) error {
 	return l.with(func(db *store.DB) error { return db.Ended(id, at, how) })
+}
+
+func (l *lasting) PutCopy(id challenges.Hash, c receipt.Copy) error {
+	return l.with(func(db *store.DB) error { return db.PutCopy(id, c) })
+}
+
+func (l *lasting) Copies(q receipt.Query) ([]receipt.Info, error) {
+	return read(l, func(db *store.DB) ([]receipt.Info, error) { return db.Copies(q) })
+}
+
+// Copy is the copy of the challenge whose id begins so.
+func (l *lasting) Copy(id string) (h challenges.Hash, c receipt.Copy, err error) {
+	err = l.with(func(db *store.DB) (err error) {
+		h, c, err = db.Copy(id)
+		return err
+	})
+	return h, c, err
 }
 
 func (l *lasting) Offers() (map[challenges.NodeID][]byte, error) { return read(l, (*store.DB).Offers) }

@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/checker/api"
+	"github.com/assaynet/assay/gpu/worker"
 	"github.com/assaynet/assay/p2p"
+	"github.com/assaynet/assay/prover"
 )
 
 // newMetrics is a daemon's own registry, with the process's and Go's figures.
@@ -38,6 +40,46 @@ func watchHost(r *prometheus.Registry, h *p2p.Host) {
 	counter("streams_limited_total", "Incoming streams refused for their rate.", func(s p2p.Stats) uint64 { return s.Limited })
 	counter("streams_busy_total", "Incoming streams refused for want of room.", func(s p2p.Stats) uint64 { return s.Busy })
 	counter("connections_cut_total", "Strangers' connections closed for their share.", func(s p2p.Stats) uint64 { return s.Cut })
+}
+
+// watchGate adds whether a provider is drained; nil: it has another admission.
+func watchGate(r *prometheus.Registry, g *prover.Gate) {
+	if g == nil {
+		return
+	}
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "assay_provider_draining", Help: "1: challenges are refused as drain.",
+	}, func() float64 { return number(g.Draining()) }))
+}
+
+// watchFleet adds the state of a provider's devices. Their ids are the owner's: no
+// peer makes series.
+func watchFleet(r *prometheus.Registry, f *fleet) {
+	for _, d := range f.config.Devices {
+		label := prometheus.Labels{"device": d.ID}
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "assay_provider_tenant", Help: "1: the device is a tenant's, or is not known to be free.", ConstLabels: label,
+		}, func() float64 {
+			t := f.tenancy.Status(d.ID)
+			return number(t.Present || !t.Known)
+		}))
+		w := f.workers[d.ID]
+		if w == nil {
+			continue
+		}
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "assay_provider_worker_restarts_total", Help: "Starts of the device's process after its first.", ConstLabels: label,
+		}, func() float64 { return float64(max(0, w.Status().Starts-1)) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "assay_provider_worker_ready", Help: "1: the device's process can work.", ConstLabels: label,
+		}, func() float64 { return number(w.Status().State == worker.StateReady) }))
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // serveOps serves metrics and health on an address of their own, until ctx ends.

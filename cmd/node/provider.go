@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/p2p"
 	"github.com/assaynet/assay/prover"
+	"github.com/assaynet/assay/prover/control"
 	"github.com/assaynet/assay/store"
 )
 
@@ -36,16 +37,21 @@ type ProviderConfig struct {
 	Operator  string
 	Region    string
 	Metrics   string // host:port of metrics and health; empty: none
+	Budget    Budget // of the default admission; the network's defaults where it has none
+	Control   string // path of the control socket; empty: none
 	Log       *slog.Logger
+
+	fleet *fleet // runs Devices and knows their tenants; nil: nothing does
 }
 
 // Provider is an agent with its host and store.
 type Provider struct {
-	host *p2p.Host
-	db   *lasting
-	gate *prover.Gate // nil with another admission
-	stop func()       // ends the metrics' server
-	ops  errgroup.Group
+	host  *p2p.Host
+	db    *lasting
+	gate  *prover.Gate // nil with another admission
+	stop  func()       // ends the metrics' server and the control socket
+	ops   *errgroup.Group
+	ended context.Context // when one of them fails, or Close is called
 }
 
 // CreateProvider makes the provider's store and starts its host and agent.
@@ -86,28 +92,107 @@ func newProvider(cfg ProviderConfig, db *lasting) (*Provider, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Provider{host: host, db: db, stop: cancel}
-	metrics := newMetrics()
-	watchHost(metrics, host)
-	if cfg.Admission == nil {
-		p.gate = prover.NewGate(cfg.Registry.Params.PerEpoch)
-		cfg.Admission = p.gate
-	}
-	var network prover.Network = host
-	if cfg.Network != nil {
-		network = cfg.Network(network)
-	}
-	agent, err := prover.New(prover.Config{
-		Key: cfg.Key, Registry: cfg.Registry, Devices: cfg.Devices, Network: network, Ledger: db,
-		Admission: cfg.Admission, Operator: cfg.Operator, Region: cfg.Region, Version: Version, Addrs: host.Addrs(),
-		Boot: bootID(id, boots), Log: cfg.Log, Metrics: metrics,
-	})
-	if err == nil && cfg.Metrics != "" {
-		_, err = serveOps(ctx, &p.ops, cfg.Metrics, api.Ops(metrics, agent.Ready))
-	}
-	if err != nil {
+	p.ops, p.ended = errgroup.WithContext(ctx)
+	p.ops.Go(func() error { db.retain(p.ended); return nil })
+	if err := p.start(cfg, bootID(id, boots)); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+// start makes the agent and serves what belongs to it.
+func (p *Provider) start(cfg ProviderConfig, boot [16]byte) error {
+	metrics := newMetrics()
+	watchHost(metrics, p.host)
+	if cfg.Admission == nil {
+		var err error
+		if p.gate, err = newGate(cfg, p.db, time.Now()); err != nil {
+			return err
+		}
+		cfg.Admission = p.gate
+	}
+	var network prover.Network = p.host
+	if cfg.Network != nil {
+		network = cfg.Network(network)
+	}
+	c := prover.Config{
+		Key: cfg.Key, Registry: cfg.Registry, Devices: cfg.Devices, Network: network, Ledger: p.db, Copies: p.db,
+		Admission: cfg.Admission, Operator: cfg.Operator, Region: cfg.Region, Version: Version, Addrs: p.host.Addrs(),
+		Boot: boot, Log: cfg.Log, Metrics: metrics,
+	}
+	if f := cfg.fleet; f != nil {
+		c.Tenants, c.Monitors = f.tenancy, f.monitors
+		watchFleet(metrics, f)
+	}
+	watchGate(metrics, p.gate)
+	agent, err := prover.New(c)
+	if err != nil {
+		return err
+	}
+	if cfg.Metrics != "" {
+		if _, err := serveOps(p.ended, p.ops, cfg.Metrics, api.Ops(metrics, agent.Ready)); err != nil {
+			return err
+		}
+	}
+	if cfg.Control == "" {
+		return nil
+	}
+	l, err := control.Listen(cfg.Control)
+	if err != nil {
+		return err
+	}
+	o := &owner{
+		id: agent.ID(), dir: cfg.Dir, network: cfg.Registry.Hash(), since: time.Now(), devices: cfg.Devices, fleet: cfg.fleet,
+		gate: p.gate, db: p.db, agent: agent, metrics: metrics, log: logOf(cfg.Log),
+	}
+	server := control.New(control.Config{Agent: o, Records: o, Log: cfg.Log})
+	p.ops.Go(func() error { return server.Serve(p.ended, l) })
+	return nil
+}
+
+// newGate makes the default admission. A restart frees no budget and ends no drain.
+func newGate(cfg ProviderConfig, db *lasting, now time.Time) (*prover.Gate, error) {
+	c := prover.GateConfig{PerEpoch: cfg.Registry.Params.PerEpoch}
+	c.GPUPerDay, c.CheckerPerDay = cfg.Budget.limits(cfg.Registry.Simulated)
+	var err error
+	if c.Uses, err = usesSince(db, now.Add(-prover.Day)); err != nil {
+		return nil, err
+	}
+	gate := prover.NewGate(c)
+	until, drained, err := readDrain(cfg.Dir, now)
+	if err != nil {
+		return nil, err
+	}
+	if drained {
+		gate.Drain(until)
+		logOf(cfg.Log).Info("starts drained", "until", until)
+	}
+	return gate, nil
+}
+
+// usesSince lists what was used since a time, and perhaps more.
+func usesSince(db *lasting, since time.Time) ([]prover.Used, error) {
+	for limit := 1 << 10; ; limit *= 4 {
+		rows, err := read(db, func(db *store.DB) ([]store.UseRecord, error) { return db.Uses(limit) })
+		if err != nil {
+			return nil, err
+		}
+		// They are ordered by their start: one that began before may have ended since.
+		if n := len(rows); n < limit || rows[n-1].At < since.Add(-time.Hour).UnixNano() {
+			out := make([]prover.Used, n)
+			for i, u := range rows {
+				out[i] = prover.Used{ID: u.ID, Checker: u.Checker, Device: u.Device, Epoch: u.Epoch, At: u.At, Ended: u.Ended}
+			}
+			return out, nil
+		}
+	}
+}
+
+func logOf(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
 }
 
 // bootID is unique to each start of a provider.
@@ -126,7 +211,7 @@ func (p *Provider) Drain(most time.Duration) {
 	if p.gate == nil {
 		return
 	}
-	p.gate.Drain()
+	p.gate.Drain(time.Time{})
 	for end := time.Now().Add(most); p.gate.Busy() && time.Now().Before(end); {
 		time.Sleep(20 * time.Millisecond)
 	}

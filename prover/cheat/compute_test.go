@@ -206,7 +206,7 @@ func TestCowardWithoutLies(t *testing.T) {
 }
 
 func TestBusy(t *testing.T) {
-	gate := prover.NewGate(1)
+	gate := prover.NewGate(prover.GateConfig{PerEpoch: 1})
 	b := Busy{gate}
 	for epoch := range uint64(3) {
 		release, refusal := b.Admit(prover.Request{Challenge: challenges.Challenge{Device: "gpu0", Epoch: epoch}})
