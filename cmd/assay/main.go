@@ -90,6 +90,11 @@ func wrap(cmd *cobra.Command, ran *bool) {
 			return inner(cmd, args)
 		}
 	}
+	if cmd.HasSubCommands() && cmd.HasParent() && cmd.RunE == nil {
+		// Else a subcommand that does not exist prints help and succeeds.
+		cmd.Args = cobra.NoArgs
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	for _, c := range cmd.Commands() {
 		wrap(c, ran)
 	}

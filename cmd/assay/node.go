@@ -24,8 +24,12 @@ func checkerCommand() *cobra.Command {
 }
 
 func providerCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "provider", Short: "Run a provider's agent"}
-	cmd.AddCommand(initCommand(node.KindProvider), runCommand(node.KindProvider, node.RunProvider))
+	cmd := &cobra.Command{
+		Use: "provider", Short: "Run a provider's agent, and talk to it",
+		Example: "  assay provider run --dir ./provider\n  assay provider status --dir ./provider\n  assay provider why --dir ./provider",
+	}
+	cmd.AddCommand(initCommand(node.KindProvider), runCommand(node.KindProvider, node.RunProvider), statusCommand(),
+		whyCommand(), drainCommand(), resumeCommand(), tenantCommand(), selftestCommand())
 	return cmd
 }
 
@@ -100,6 +104,9 @@ func runCommand(kind string, run func(context.Context, node.DaemonConfig) error)
 			d.Getenv, d.Stderr, d.Reload = os.Getenv, cmd.ErrOrStderr(), reload
 			d.Ready = func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) }
 			err := run(ctx, d)
+			if start, ok := errors.AsType[*node.StartError](err); ok {
+				return hinted{err, start.Hint}
+			}
 			if err != nil {
 				err = hinted{err, "assay config check --dir " + d.Dir + " says what is in force"}
 			}
@@ -122,7 +129,11 @@ func configCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d.Getenv = os.Getenv
-			return node.Check(d, cmd.OutOrStdout())
+			err := node.Check(d, cmd.OutOrStdout())
+			if start, ok := errors.AsType[*node.StartError](err); ok {
+				return hinted{err, start.Hint}
+			}
+			return err
 		},
 	}
 	check.Flags().StringVar(&d.Dir, "dir", "", "the node's folder")

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/node"
+)
+
+func whyCommand() *cobra.Command {
+	var q node.AgentWhy
+	var file string
+	var asJSON bool
+	cmd := agentCommand(&cobra.Command{
+		Use:   "why [CHALLENGE] --dir DIR",
+		Short: "Say how challenges ended, why, and what to do about it",
+		Long: "Reads the copies that a running agent keeps: of the latest challenges that did not pass, or of one.\n" +
+			"CHALLENGE is its id, or at least its first four digits. It asks nobody: what the agent's own copy does not\n" +
+			"show is said to be the checker's word.",
+		Example: "  assay provider why --dir ./provider\n" +
+			"  assay provider why 3fa9 --dir ./provider\n" +
+			"  assay provider why 3fa9 --dir ./provider --transcript copy.cbor\n" +
+			"  assay provider why --dir ./provider --all --limit 100 --json",
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 1:
+				return errors.New("why: more than one challenge")
+			case len(args) == 0 && file != "":
+				return errors.New("--transcript: of which challenge?")
+			case len(args) == 1 && (q.All || q.Limit != 0):
+				return errors.New("--all, --limit: of a list, not of one challenge")
+			}
+			return nil
+		},
+	}, func(cmd *cobra.Command, a *node.Agent, args []string) error {
+		if cmd.Flags().Changed("limit") && q.Limit < 1 {
+			return usageError{fmt.Errorf("--limit %d: want a positive number", q.Limit)}
+		}
+		if len(args) == 1 {
+			q.Challenge = args[0]
+		}
+		list, err := a.Why(cmd.Context(), q)
+		switch {
+		case errors.Is(err, node.ErrUnknown):
+			return hinted{err, "assay provider why --all lists the challenges that are kept"}
+		case err != nil:
+			return err
+		}
+		if file != "" && len(list) > 0 {
+			b, err := a.Transcript(cmd.Context(), list[0].Challenge)
+			if err != nil {
+				return err
+			}
+			if err := node.WriteFile(file, b); err != nil {
+				return err
+			}
+		}
+		out := cmd.OutOrStdout()
+		if asJSON {
+			return writeJSON(out, struct {
+				Explanations []node.AgentExplanation `json:"explanations"`
+			}{list})
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(cmd.ErrOrStderr(), "assay: nothing to explain: every challenge that is kept went well, or none has come")
+			return nil
+		}
+		return printWhy(out, list, len(args) == 1)
+	})
+	f := cmd.Flags()
+	f.BoolVar(&q.All, "all", false, "those that passed too")
+	f.IntVar(&q.Limit, "limit", 0, "at most so many, newest first (default 20)")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.StringVar(&file, "transcript", "", "write the agent's copy of CHALLENGE to this file, in CBOR")
+	return cmd
+}
+
+// whyWidth is where sentences are broken.
+const whyWidth = 100
+
+// printWhy prints explanations for people; in full with every id.
+func printWhy(out io.Writer, list []node.AgentExplanation, full bool) error {
+	var heads table
+	for _, e := range list {
+		heads.line(markColour(e.Mark), "%s\t%s\t%s\t%s\t%s\tmark: %s", e.Challenge.String()[:8], e.At.Local().Format(time.RFC3339),
+			cmp.Or(clean(e.Device), "-"), cmp.Or(clean(string(e.Kind)), "-"), endOf(e), clean(e.Mark))
+	}
+	var b strings.Builder
+	if err := heads.print(&b, coloured(out)); err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	for i, e := range list {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintln(out, lines[i])
+		said := []string{clean(e.Says)}
+		if e.Own != "" && !e.Contradicts { // else it has been said
+			said = append(said, "The agent's copy: "+clean(e.Own))
+		}
+		if e.Detail != "" {
+			said = append(said, "The device said: "+clean(e.Detail))
+		}
+		if e.Throttle != "" {
+			said = append(said, "Clocks were held down by: "+clean(e.Throttle)+".")
+		}
+		if e.Remedy != "" {
+			said = append(said, "What to do: "+clean(e.Remedy))
+		}
+		for _, s := range said {
+			fmt.Fprint(out, indented(s, whyWidth))
+		}
+		if !full {
+			continue
+		}
+		var ids table
+		ids.row(plain, "  challenge", "%v", e.Challenge)
+		ids.row(plain, "  checker", "%v", e.Checker)
+		if e.Transcript != (challenges.Hash{}) {
+			ids.row(plain, "  transcript", "%v", e.Transcript)
+		}
+		ids.row(plain, "  took", "%s", brief(time.Duration(e.Took*float64(time.Second))))
+		if err := ids.print(out, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endOf is how a challenge ended: in the checker's word, else in the agent's.
+func endOf(e node.AgentExplanation) string {
+	if e.Outcome == 0 {
+		return "no receipt, " + clean(strings.ReplaceAll(e.Result, "_", " "))
+	}
+	var by []string
+	for _, s := range []string{e.Clause, e.Reason} {
+		if s != "" {
+			by = append(by, clean(s))
+		}
+	}
+	if len(by) == 0 {
+		return e.Outcome.String()
+	}
+	return fmt.Sprintf("%v (%s)", e.Outcome, strings.Join(by, ", "))
+}
+
+func markColour(mark string) colour {
+	switch mark {
+	case "proof", "failure":
+		return red
+	case "none":
+		return green
+	case "refusal", "reach", "not known":
+		return yellow
+	}
+	return plain
+}
+
+// indented breaks a text into lines of some width, indented by two.
+func indented(s string, width int) string {
+	var b strings.Builder
+	at := 0
+	for word := range strings.FieldsSeq(s) {
+		switch {
+		case at == 0:
+			b.WriteString("  ")
+			at = 2
+		case at+1+len(word) > width:
+			b.WriteString("\n  ")
+			at = 2
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += len(word)
+	}
+	if at > 0 {
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
