@@ -47,8 +47,8 @@ var layers = map[string]string{
 	"store/table": "challenges checker/report", "store/spool": "", "checker": pure, "checker/client": pure,
 	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
 
-	"cmd/node": pure + shell, "cmd/devnet": pure + shell + " prover/cheat cmd/node",
-	"cmd/assay":     pure + " checker/client cmd/node cmd/devnet",
+	"cmd/node": pure + shell + " cmd/node/file", "cmd/node/file": "", "cmd/devnet": pure + shell + " prover/cheat cmd/node cmd/node/file",
+	"cmd/assay":     pure + " checker/client cmd/node cmd/node/file cmd/devnet",
 	"cmd/assay-gpu": pure + shell + " gpu/exam gpu/kernels gpu/cuda gpu/cuda/driver gpu/nvml", "bench": "",
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/p2p"
 	"github.com/assaynet/assay/store"
@@ -278,7 +279,7 @@ func read(t *testing.T, path string) string {
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := node.WriteFile(path, []byte(text)); err != nil {
+	if err := file.Write(path, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }

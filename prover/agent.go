@@ -72,6 +72,8 @@ type Tenants interface {
 
 // Copies keeps what the agent writes down of the challenges that came in.
 type Copies interface {
+	// PutCopy keeps a copy. A refusal's never takes the place of an earlier copy of the
+	// same challenge: a checker may send one again.
 	PutCopy(id challenges.Hash, c receipt.Copy) error
 }
 
@@ -113,6 +115,7 @@ type Agent struct {
 	health    Health
 
 	mu      sync.Mutex
+	kept    map[challenges.NodeID]*rate.Limiter // copies of refusals, by checker
 	offer   challenges.Offer
 	sealed  []byte    // the offer's envelope
 	renewal time.Time // when to seal a new one
@@ -134,6 +137,7 @@ func New(cfg Config) (*Agent, error) {
 		devices: make(map[string]gpu.Device), strangers: rate.NewLimiter(5, 10), log: cfg.Log,
 		metrics: newMetrics(),
 	}
+	a.kept = make(map[challenges.NodeID]*rate.Limiter)
 	a.health.born, a.health.recovered = time.Now(), make(map[string]time.Time)
 	a.health.failing, a.health.ledger = make(map[string]time.Time), make(map[string]time.Time)
 	a.meet.tables, a.meet.guests = make(map[challenges.Hash]*table), max(maxGuests, len(cfg.Devices))
@@ -186,6 +190,19 @@ func (a *Agent) sendOffer(ctx context.Context, peer challenges.NodeID, conn chal
 	a.metrics.offers.Inc()
 	a.contact(peer, true)
 	return nil
+}
+
+// keepsRefusal is whether a checker's refused challenge leaves a copy. A checker can have
+// any number of them refused; members alone come so far, so the table is bounded.
+func (a *Agent) keepsRefusal(checker challenges.NodeID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l := a.kept[checker]
+	if l == nil {
+		l = rate.NewLimiter(rate.Every(time.Minute), 16)
+		a.kept[checker] = l
+	}
+	return l.Allow()
 }
 
 // receive reads and authenticates the challenge that opens a stream.

@@ -51,6 +51,9 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 	err = a.cfg.Ledger.Use(r.ID, challenges.Use{
 		Checker: peer, Device: r.Challenge.Device, Epoch: r.Challenge.Epoch, At: start.UnixNano(),
 	})
+	if err != nil {
+		release() // a refusal waits for its receipt
+	}
 	switch {
 	case errors.Is(err, challenges.ErrUsed):
 		// A challenge id is used once: answering again would let a checker compare two
@@ -115,7 +118,9 @@ func (w *work) result(err error) string {
 // was asked for, or a round while the checker owes it nothing: as long as positions
 // of a round are missing it may wait for them, be it for a key or for room.
 func (w *work) stuck() bool {
-	if time.Since(w.start) <= w.request.Challenge.Deadline*9/10 || w.awaits.Load() {
+	deadline, age := w.request.Challenge.Deadline, time.Since(w.start)
+	// Who asks at the last moment and leaves is not owed anything yet.
+	if age <= deadline*9/10 || w.awaits.Load() || age-time.Duration(w.moved.Load()) <= deadline/10 {
 		return false
 	}
 	computed, asked := w.computed.Load(), w.asked.Load()
@@ -144,6 +149,7 @@ type work struct {
 	fits            func(d gpu.Device) bool
 
 	computed, asked, opened atomic.Int64 // rounds; asked: by positions that are in order
+	moved                   atomic.Int64 // ns since start, when the checker last asked for something
 	awaits                  atomic.Bool  // the checker's nonce
 }
 
@@ -228,7 +234,7 @@ func (w *work) refuse(ctx context.Context, r *Refusal) error {
 	}
 	// Strangers could fill the disk, and a replay's copy would take the first one's
 	// place.
-	if r.Reason != challenges.ReasonNotMember && r.Reason != challenges.ReasonReplay {
+	if r.Reason != challenges.ReasonNotMember && r.Reason != challenges.ReasonReplay && w.agent.keepsRefusal(w.request.Checker) {
 		w.keep(ctx, outcome{result: refused(r.Reason), err: r.Why})
 	}
 	return nil

@@ -60,6 +60,7 @@ func (w *work) walk(ctx, busy context.Context, filled gpu.Memory) (gpu.Run, erro
 	if err != nil {
 		return nil, fmt.Errorf("read nonce: %w", err)
 	}
+	w.moved.Store(int64(time.Since(w.start)))
 	w.awaits.Store(false)
 	var f challenges.NonceFrame
 	if err := challenges.Unmarshal(frame, &f); err != nil {

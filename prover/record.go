@@ -101,6 +101,13 @@ func (r *recorder) add(stream uint8, out bool, frame, signature []byte) {
 	r.events = append(r.events, e)
 }
 
+// close ends the writing down: the challenge is over.
+func (r *recorder) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.full = true
+}
+
 // took keeps the first receipt.
 func (r *recorder) took(frame []byte) {
 	r.mu.Lock()
@@ -126,6 +133,7 @@ func isReceipt(frame []byte) bool {
 // listens to, a few seconds at most. It may have come before: then there is no
 // waiting. What else comes was on its way when the challenge ended.
 func (r *recorder) awaitReceipt(ctx context.Context, control challenges.Conn, network challenges.Hash, checker challenges.NodeID) ([]byte, receipt.Receipt, error) {
+	r.close() // nobody judges what comes now, and a checker could send much of it
 	// A context that ends would reset the stream, and with it what the checker has not
 	// read yet.
 	timer := time.AfterFunc(receiptWithin, func() { _ = control.Close() })
@@ -159,7 +167,7 @@ type outcome struct {
 	telemetry []byte // encoded; nil: none
 }
 
-// copy is what is kept. Of a pass the frames are not.
+// copy is what is kept. Of a pass the frames are not, nor of an answer without a receipt.
 func (r *recorder) copy(e outcome) receipt.Copy {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,7 +176,8 @@ func (r *recorder) copy(e outcome) receipt.Copy {
 		Challenge: r.env, Receipt: e.receipt, At: at, Ended: at + int64(max(0, time.Since(r.start))),
 		Result: e.result, Reason: r.reason(), Telemetry: e.telemetry,
 	}
-	if !e.passed {
+	// Without a receipt nobody can judge the frames; those of a failure are its record.
+	if !e.passed && (e.receipt != nil || e.result != resultAnswered) {
 		c.Events, c.Signatures = slices.Clone(r.events), slices.Clone(r.signatures)
 	}
 	if e.err != nil {

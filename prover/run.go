@@ -142,6 +142,7 @@ func (w *work) listen(ctx, busy context.Context, run gpu.Run, roots <-chan chall
 				return fmt.Errorf("positions of round %d: entry %d is outside the matrix", f.Round, e)
 			}
 		}
+		w.moved.Store(int64(time.Since(w.start)))
 		w.asked.Add(1)
 		opening, err := run.Open(busy, round, at)
 		if err != nil {

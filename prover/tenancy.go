@@ -159,7 +159,12 @@ func (t *Tenancy) hold(ctx context.Context, c *tenantCard) error {
 		c.judge(ctx, t, now)
 		taken, down := c.taken, c.down
 		if !taken && down {
-			c.down, c.freed = false, make(chan struct{})
+			c.freed = make(chan struct{})
+		}
+		if !taken && (down || c.failed != nil) {
+			// Also after a release that did not end in time: what was asked to go stays away
+			// until Resume.
+			c.down, c.failed, down = false, nil, true
 		}
 		c.mu.Unlock()
 		switch {

@@ -36,6 +36,7 @@ type ownership struct {
 	last   []uint32 // the list's, when it was last read
 	read   bool     // it was
 	mine   []uint32 // the list's for our process; none: not seen yet
+	unsure bool     // mine was found by no number, and another like it came soon after
 	ended  []ended  // what was ours
 }
 
@@ -53,7 +54,7 @@ func (o ownership) runs(pids []uint32, now time.Time) ownership {
 	}
 	stays := slices.ContainsFunc(o.pids, func(pid uint32) bool { return slices.Contains(pids, pid) })
 	gone := slices.DeleteFunc(slices.Clone(o.pids), func(pid uint32) bool { return slices.Contains(o.before, pid) })
-	if !stays {
+	if !stays && !o.unsure {
 		gone = append(gone, o.mine...)
 	}
 	for _, pid := range gone {
@@ -62,7 +63,7 @@ func (o ownership) runs(pids []uint32, now time.Time) ownership {
 		}
 	}
 	if o.pids = slices.Clone(pids); !stays {
-		o.since, o.before, o.known, o.mine = now, o.last, o.read, nil
+		o.since, o.before, o.known, o.mine, o.unsure = now, o.last, o.read, nil, false
 	}
 	return o
 }
@@ -82,6 +83,7 @@ func (o ownership) sort(list []telemetry.Process, now time.Time) (ownership, []t
 		case isNew && !foreign && slices.Contains(o.pids, p.PID), isNew && starts && oursByName(p.Name):
 			fresh = append(fresh, p)
 		default:
+			o.unsure = o.unsure || isNew && foreign && oursByName(p.Name) && now.Sub(o.since) <= listStart
 			others = append(others, p)
 		}
 	}

@@ -65,8 +65,7 @@ func TestOwnership(t *testing.T) {
 			{0, nil, nil, nil},
 			{0, own(4), list{proc(901, "")}, nil},
 			{250 * ms, own(4), list{proc(901, ""), proc(900, "")}, own(900)},
-			{250 * ms, nil, list{proc(901, "")}, nil}, // not yet sure
-			{2 * time.Second, nil, list{proc(901, "")}, own(901)},
+			{250 * ms, nil, list{proc(901, "")}, own(901)}, // whoever was doubtful is not waited for
 		}},
 		{"container, no list before", []step{{0, own(4), list{proc(900, "")}, own(900)}}},
 		{"container, too late", []step{{0, nil, nil, nil}, {0, own(4), nil, nil}, {listStart + 1, own(4), list{proc(900, "")}, own(900)}}},

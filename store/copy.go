@@ -61,6 +61,10 @@ func (d *DB) putCopy(id challenges.Hash, c *receipt.Copy) error {
 	w := d.batch()
 	var old receipt.Copy
 	switch err := d.load(table.Copies.Key().ID(id), &old); {
+	case err == nil && old.At != c.At && strings.HasPrefix(c.Result, "refused_"):
+		// A checker sent the challenge once more, and was refused before anybody looked
+		// whether its id was used: the first copy is the evidence.
+		return nil
 	case err == nil:
 		w.del(table.CopiesIndex.Key().Time(old.At).ID(id))
 	case !errors.Is(err, ErrNotFound):

@@ -37,6 +37,7 @@ func TestBehaviour(t *testing.T) {
 		{"boots", boots},
 		{"copies", copies},
 		{"copies that are none", notCopies},
+		{"a copy and a refusal", copyRefused},
 		{"concurrent", concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -364,6 +365,19 @@ func copies(t *testing.T, d *store.DB) {
 	}
 	// As large as one can be.
 	check(t, d.PutCopy(copied(m, 9, challenges.Late, 520)))
+}
+
+// copyRefused: a checker that sends a challenge again, and is refused, does not wipe the
+// copy.
+func copyRefused(t *testing.T, d *store.DB) {
+	kept, first := copied(d.Meta(), 7, challenges.Wrong, 1)
+	check(t, d.PutCopy(kept, first))
+	again := first
+	again.At, again.Ended, again.Receipt, again.Events, again.Signatures, again.Result = first.At+1e9, first.Ended+1e9, nil, nil, nil, "refused_quota"
+	check(t, d.PutCopy(kept, again))
+	if _, c, err := d.Copy(kept.String()); err != nil || c.Result != first.Result || len(c.Receipt) == 0 {
+		t.Errorf("after a refusal of the same challenge the copy is %q, %v", c.Result, err)
+	}
 }
 
 // notCopies is what PutCopy does not take.

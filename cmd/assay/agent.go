@@ -8,9 +8,11 @@ import (
 	"strings"
 	"time"
 
+
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // dial finds the agent that runs in a folder.
@@ -22,7 +24,7 @@ func dial(ctx context.Context, dir string) (*node.Agent, error) {
 // agentHint adds what to do about an agent's error.
 func agentHint(err error, dir string) error {
 	switch {
-	case errors.Is(err, node.ErrNoAgent) && !node.Exists(dir):
+	case errors.Is(err, node.ErrNoAgent) && !file.Exists(dir):
 		return usageError{fmt.Errorf("%s: no such folder", dir)}
 	case errors.Is(err, fs.ErrPermission):
 		return hinted{err, "only the agent's user and root may talk to it"}

@@ -10,11 +10,13 @@ import (
 	"syscall"
 	"time"
 
+
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 func checkerCommand() *cobra.Command {
@@ -54,7 +56,7 @@ func initCommand(kind string) *cobra.Command {
 			case kind == node.KindProvider:
 				fmt.Fprintf(out, "next: have this put into the network's file, and a copy of the file into %s:\n"+
 					"  providers:\n    - id: %v\n      addrs: [/ip4/ADDRESS/udp/4101/quic-v1, /ip4/ADDRESS/tcp/4101]\n", dir, id)
-			case network != "" && node.Exists(network):
+			case network != "" && file.Exists(network):
 				fmt.Fprintf(out, "next: have this put into %s:\n  checkers:\n    - {id: %v, name: %s}\n", network, id, name)
 			default:
 				fmt.Fprintf(out, "next: have the id put into the network's file, or make a network of your own:\n"+

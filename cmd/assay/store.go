@@ -10,10 +10,12 @@ import (
 	"text/tabwriter"
 	"time"
 
+
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 func storeCommand() *cobra.Command {
@@ -163,7 +165,7 @@ func backupCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			if node.Exists(out) {
+			if file.Exists(out) {
 				return hinted{fmt.Errorf("%s: exists already", out), "a backup goes into a new folder"}
 			}
 			p := newProgress(cmd.ErrOrStderr())

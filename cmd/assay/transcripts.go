@@ -11,12 +11,14 @@ import (
 	"text/tabwriter"
 	"time"
 
+
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // selection is which transcripts, and where from.
@@ -172,7 +174,7 @@ func exportCommand() *cobra.Command {
 					return err
 				}
 				path := filepath.Join(out, t.Hash.String()+".transcript")
-				if err := node.WriteFile(path, b); err != nil {
+				if err := file.Write(path, b); err != nil {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), path)

@@ -8,40 +8,45 @@ import (
 	"strings"
 	"time"
 
+
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 func whyCommand() *cobra.Command {
 	var q node.AgentWhy
-	var file string
+	var to string
 	var asJSON bool
 	cmd := agentCommand(&cobra.Command{
 		Use:   "why [CHALLENGE] --dir DIR",
 		Short: "Say how challenges ended, why, and what to do about it",
 		Long: "Reads the copies that a running agent keeps: of the latest challenges that did not pass, or of one.\n" +
 			"CHALLENGE is its id, or at least its first four digits. It asks nobody: what the agent's own copy does not\n" +
-			"show is said to be the checker's word.",
+			"show is said to be the checker's word. What a checker sealed itself is in assay transcripts export.",
 		Example: "  assay provider why --dir ./provider\n" +
 			"  assay provider why 3fa9 --dir ./provider\n" +
-			"  assay provider why 3fa9 --dir ./provider --transcript copy.cbor\n" +
+			"  assay provider why 3fa9 --dir ./provider --copy 3fa9.cbor\n" +
 			"  assay provider why --dir ./provider --all --limit 100 --json",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 1:
 				return errors.New("why: more than one challenge")
-			case len(args) == 0 && file != "":
-				return errors.New("--transcript: of which challenge?")
+			case len(args) == 0 && to != "":
+				return errors.New("--copy: of which challenge?")
 			case len(args) == 1 && (q.All || q.Limit != 0):
 				return errors.New("--all, --limit: of a list, not of one challenge")
 			}
 			return nil
 		},
 	}, func(cmd *cobra.Command, a *node.Agent, args []string) error {
-		if cmd.Flags().Changed("limit") && q.Limit < 1 {
-			return usageError{fmt.Errorf("--limit %d: want a positive number", q.Limit)}
+		if cmd.Flags().Changed("limit") && (q.Limit < 1 || q.Limit > node.MaxWhy) {
+			return usageError{fmt.Errorf("--limit %d: want 1 to %d", q.Limit, node.MaxWhy)}
+		}
+		if to != "" && file.Exists(to) {
+			return fmt.Errorf("--copy %s: there is a file already", to)
 		}
 		if len(args) == 1 {
 			q.Challenge = args[0]
@@ -53,12 +58,12 @@ func whyCommand() *cobra.Command {
 		case err != nil:
 			return err
 		}
-		if file != "" && len(list) > 0 {
+		if to != "" && len(list) > 0 {
 			b, err := a.Transcript(cmd.Context(), list[0].Challenge)
 			if err != nil {
 				return err
 			}
-			if err := node.WriteFile(file, b); err != nil {
+			if err := file.Write(to, b); err != nil {
 				return err
 			}
 		}
@@ -78,7 +83,7 @@ func whyCommand() *cobra.Command {
 	f.BoolVar(&q.All, "all", false, "those that passed too")
 	f.IntVar(&q.Limit, "limit", 0, "at most so many, newest first (default 20)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
-	f.StringVar(&file, "transcript", "", "write the agent's copy of CHALLENGE to this file, in CBOR")
+	f.StringVar(&to, "copy", "", "write the agent's copy of CHALLENGE to this new file, in CBOR: frames and receipt")
 	return cmd
 }
 

@@ -15,12 +15,14 @@ import (
 	"syscall"
 	"time"
 
+
 	"golang.org/x/sync/errgroup"
 	"lukechampine.com/blake3"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // settle is how long the nodes have to come up before epoch 0.
@@ -99,7 +101,7 @@ func start(cfg Config) (_ *network, err error) {
 	if err := n.registry.Check(); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
-	if err := node.WriteFile(filepath.Join(cfg.Dir, "registry.cbor"), challenges.Marshal(&n.registry)); err != nil {
+	if err := file.Write(filepath.Join(cfg.Dir, "registry.cbor"), challenges.Marshal(&n.registry)); err != nil {
 		return nil, err
 	}
 	if err := n.startNodes(genesis); err != nil {
@@ -137,7 +139,7 @@ func prepare(cfg *Config) (made []string, err error) {
 	}
 	for _, name := range names {
 		path := filepath.Join(cfg.Dir, name)
-		if node.Exists(path) {
+		if file.Exists(path) {
 			return nil, fmt.Errorf("%s: %w: there is a devnet in it already (%s); choose another --dir or remove it", cfg.Dir, fs.ErrExist, name)
 		}
 		made = append(made, path)
@@ -154,7 +156,7 @@ func (n *network) startNodes(genesis time.Time) error {
 			return "", nil, err
 		}
 		k := key(n.cfg.Seed, name)
-		return dir, k, node.WriteKey(filepath.Join(dir, "key"), k)
+		return dir, k, file.WriteKey(filepath.Join(dir, "key"), k)
 	}
 	for i := range n.cfg.Checkers {
 		name := fmt.Sprintf("checker-%d", i+1)
@@ -217,7 +219,7 @@ func (n *network) writeManifest(genesis time.Time) error {
 	if err != nil {
 		return err
 	}
-	return node.WriteFile(filepath.Join(n.cfg.Dir, "devnet.json"), append(b, '\n'))
+	return file.Write(filepath.Join(n.cfg.Dir, "devnet.json"), append(b, '\n'))
 }
 
 // check runs every checker until ctx ends and their last epochs are sealed.

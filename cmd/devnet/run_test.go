@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // keys lists the fields of a JSON object in their order.
@@ -191,7 +193,7 @@ func checkFolder(t *testing.T, dir string, r *Report) {
 		t.Errorf("manifest %+v", m)
 	}
 	for i, n := range m.Nodes {
-		k, err := node.ReadKey(filepath.Join(dir, n.Name, "key"))
+		k, err := file.ReadKey(filepath.Join(dir, n.Name, "key"))
 		if err != nil || !k.Equal(key(7, n.Name)) || n.ID != challenges.IDOf(k) {
 			t.Errorf("%s: id %v, %v", n.Name, n.ID, err)
 		}

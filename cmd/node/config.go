@@ -1,3 +1,5 @@
+// Package node wires nodes together: keys and files on disk, host, store,
+// daemon, API. It is the only place that knows all of them.
 package node
 
 import (

@@ -14,9 +14,11 @@ import (
 	"strings"
 	"time"
 
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/prover/control"
 )
 
@@ -53,7 +55,7 @@ func (d DaemonConfig) read() (files, error) {
 	if f.network, err = ReadNetwork(path); err != nil {
 		return f, err
 	}
-	f.key, err = ReadKey(filepath.Join(d.Dir, "key"))
+	f.key, err = file.ReadKey(filepath.Join(d.Dir, "key"))
 	return f, err
 }
 

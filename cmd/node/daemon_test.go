@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // buffer is a log that a daemon writes while a test reads.
@@ -36,7 +38,7 @@ func (b *buffer) String() string {
 func daemonDir(t *testing.T, text string, seed byte) string {
 	t.Helper()
 	dir := configDir(t, text)
-	check(t, WriteKey(filepath.Join(dir, "key"), testKey(seed)))
+	check(t, file.WriteKey(filepath.Join(dir, "key"), testKey(seed)))
 	check(t, WriteNetwork(filepath.Join(dir, "network.yaml"), testNetwork(committee.Devnet()), "devnet"))
 	return dir
 }
@@ -92,7 +94,7 @@ func TestDaemonRefuses(t *testing.T) {
 			if err := Check(d, new(buffer)); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("check: error %v, want %q", err, c.says)
 			}
-			if Exists(filepath.Join(dir, "db")) || Exists(filepath.Join(dir, markName)) {
+			if file.Exists(filepath.Join(dir, "db")) || file.Exists(filepath.Join(dir, markName)) {
 				t.Errorf("a refused start left %v", names(t, dir))
 			}
 		})

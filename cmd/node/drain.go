@@ -10,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // drainName is the file that says that a provider is drained, so that a restart does
@@ -52,7 +55,7 @@ func writeDrain(dir string, until time.Time) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(filepath.Join(dir, drainName), append(b, '\n'))
+	return file.Write(filepath.Join(dir, drainName), append(b, '\n'))
 }
 
 // removeDrain notes that a drain has ended.
@@ -64,7 +67,7 @@ func removeDrain(dir string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return file.SyncDir(dir)
 }
 
 // strictJSON decodes one value and refuses fields that it does not know.

@@ -227,7 +227,7 @@ func (f *fleet) waits(ctx context.Context) (string, error) {
 		switch s := f.workers[d.ID].Status(); {
 		case s.State == worker.StateReady:
 		case s.Fault == nil:
-			return "device " + d.ID, nil
+			return f.absent(ctx, d)
 		case s.Fault.Class == gpu.FaultAbsent:
 			return "", missing("device "+d.ID, s.Fault.Detail, hintSimulated)
 		case s.Fault.Class == gpu.FaultWrong:
@@ -235,6 +235,18 @@ func (f *fleet) waits(ctx context.Context) (string, error) {
 		} // after another fault it is tried again
 	}
 	return "", nil
+}
+
+// absent says why a card's worker is not even started.
+func (f *fleet) absent(ctx context.Context, d Device) (string, error) {
+	_, err := f.monitors[d.ID].Inventory(ctx)
+	if fault, ok := errors.AsType[*gpu.Fault](err); ok && fault.Class == gpu.FaultAbsent && f.monitor.Status().State == worker.StateReady {
+		return "", &StartError{"device " + d.ID, fault, "assay-gpu cards lists the UUIDs: correct card: in assay.yaml"}
+	}
+	if why := f.tenancy.Status(d.ID).Error; why != "" {
+		return "device " + d.ID + ": " + why, nil
+	}
+	return "device " + d.ID, nil
 }
 
 // StartError is what a provider's start cannot do without, and what to do about it.
@@ -286,7 +298,7 @@ const hintMark = "; hint: "
 func missing(what, detail, hint string) error {
 	text, own, ok := strings.Cut(detail, hintMark)
 	if ok {
-		hint = own + "; or " + hint
+		hint = own + " Or " + hint
 	}
 	return &StartError{what, errors.New(text), hint}
 }

@@ -15,9 +15,11 @@ import (
 	"testing"
 	"time"
 
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/gpu/telemetry"
 	"github.com/assaynet/assay/prover"
 	"github.com/assaynet/assay/prover/control"
@@ -179,7 +181,7 @@ func TestCards(t *testing.T) {
 	if alive(pid) {
 		t.Error("the worker outlived the agent")
 	}
-	if Exists(filepath.Join(r.dir, control.SocketName)) {
+	if file.Exists(filepath.Join(r.dir, control.SocketName)) {
 		t.Error("the socket is left")
 	}
 }
@@ -238,7 +240,7 @@ func TestCardsRefuse(t *testing.T) {
 			if !ok || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") || !strings.Contains(start.Hint, c.hint) {
 				t.Errorf("error %v, %+v; want %q with a hint of %q", err, start, c.says, c.hint)
 			}
-			if Exists(filepath.Join(dir, "db")) || Exists(filepath.Join(dir, control.SocketName)) {
+			if file.Exists(filepath.Join(dir, "db")) || file.Exists(filepath.Join(dir, control.SocketName)) {
 				t.Errorf("a refused start left %v", names(t, dir))
 			}
 		})
@@ -295,7 +297,7 @@ func TestControlledProvider(t *testing.T) {
 	}
 	// A stop drains too, but the owner did not ask for that.
 	check(t, r.stop())
-	if Exists(filepath.Join(dir, drainName)) {
+	if file.Exists(filepath.Join(dir, drainName)) {
 		t.Error("the stop left a drain")
 	}
 }
@@ -333,7 +335,7 @@ func TestDrainFile(t *testing.T) {
 		}
 	}
 	check(t, removeDrain(dir))
-	if Exists(path) {
+	if file.Exists(path) {
 		t.Error("the file is left")
 	}
 }

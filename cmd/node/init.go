@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 
+
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // checkerTemplate is a new checker's assay.yaml.
@@ -115,8 +117,8 @@ func Init(dir, kind, name, network string) (challenges.NodeID, error) {
 	} else {
 		network = "network.yaml"
 	}
-	for _, file := range []string{"key", ConfigName, "db"} {
-		if path := filepath.Join(dir, file); Exists(path) {
+	for _, name := range []string{"key", ConfigName, "db"} {
+		if path := filepath.Join(dir, name); file.Exists(path) {
 			return challenges.NodeID{}, fmt.Errorf("%s: %w: there is a node in this folder already", path, os.ErrExist)
 		}
 	}
@@ -128,10 +130,10 @@ func Init(dir, kind, name, network string) (challenges.NodeID, error) {
 		return challenges.NodeID{}, err
 	}
 	path := filepath.Join(dir, "key")
-	if err := WriteKey(path, key); err != nil {
+	if err := file.WriteKey(path, key); err != nil {
 		return challenges.NodeID{}, err
 	}
-	if err := WriteFile(filepath.Join(dir, ConfigName), fmt.Appendf(nil, template, name, network)); err != nil {
+	if err := file.Write(filepath.Join(dir, ConfigName), fmt.Appendf(nil, template, name, network)); err != nil {
 		return challenges.NodeID{}, errors.Join(err, os.Remove(path))
 	}
 	return challenges.IDOf(key), nil

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/store"
 )
 
@@ -23,7 +25,7 @@ func TestInit(t *testing.T) {
 			if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 				t.Errorf("folder: %v, %v", info.Mode(), err)
 			}
-			key, err := ReadKey(filepath.Join(dir, "key"))
+			key, err := file.ReadKey(filepath.Join(dir, "key"))
 			check(t, err)
 			if challenges.IDOf(key) != id {
 				t.Errorf("id %v, the key's is %v", id, challenges.IDOf(key))
@@ -84,8 +86,8 @@ func TestOpenStore(t *testing.T) {
 		t.Helper()
 		d, err := openStore(dir, meta, log)
 		check(t, err)
-		if d.Meta() != meta || !Exists(mark) {
-			t.Errorf("%s: store of %+v, mark %v", when, d.Meta(), Exists(mark))
+		if d.Meta() != meta || !file.Exists(mark) {
+			t.Errorf("%s: store of %+v, mark %v", when, d.Meta(), file.Exists(mark))
 		}
 		check(t, d.Close())
 	}
@@ -122,7 +124,7 @@ func TestOpenStore(t *testing.T) {
 
 	check(t, os.Rename(db, db+".away"))
 	refused("the store is lost", meta, "this node had a store", "assay store restore", mark)
-	if Exists(db) {
+	if file.Exists(db) {
 		t.Error("a store was made in place of the lost one")
 	}
 	if _, err := openStore(dir, meta, log); !errors.Is(err, store.ErrNotFound) {

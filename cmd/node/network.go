@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+
 	"go.yaml.in/yaml/v3"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/cmd/node/file"
 )
 
 // maxConfig bounds a configuration file, in bytes.
@@ -117,7 +119,7 @@ func parseID(text string) (challenges.NodeID, error) {
 
 // WriteNetwork writes a network file for people to edit. It must not exist.
 func WriteNetwork(path string, n Network, params string) error {
-	if Exists(path) {
+	if file.Exists(path) {
 		return fmt.Errorf("%s: %w", path, os.ErrExist)
 	}
 	var b strings.Builder
@@ -145,7 +147,7 @@ func WriteNetwork(path string, n Network, params string) error {
 			fmt.Fprintf(&b, "      - %q\n", a)
 		}
 	}
-	return WriteFile(path, []byte(b.String()))
+	return file.Write(path, []byte(b.String()))
 }
 
 func readConfig(path string) ([]byte, error) {

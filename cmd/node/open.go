@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"path/filepath"
 
+
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/store"
 )
 
@@ -19,7 +21,7 @@ func openStore(dir string, meta store.Meta, log *slog.Logger) (*store.DB, error)
 	path, mark := filepath.Join(dir, "db"), filepath.Join(dir, markName)
 	db, err := store.Open(path, store.Options{Log: log})
 	switch {
-	case errors.Is(err, store.ErrNotFound) && Exists(mark):
+	case errors.Is(err, store.ErrNotFound) && file.Exists(mark):
 		return nil, fmt.Errorf("%w: this node had a store; bring it back with assay store restore, or remove %s to start with nothing", err, mark)
 	case errors.Is(err, store.ErrNotFound):
 		db, err = store.Create(path, meta, store.Options{Log: log})
@@ -31,8 +33,8 @@ func openStore(dir string, meta store.Meta, log *slog.Logger) (*store.DB, error)
 		return nil, errors.Join(fmt.Errorf("%s is the store of %s %v of network %v, want %s %v of network %v",
 			path, have.Kind, have.Node, have.Network, meta.Kind, meta.Node, meta.Network), db.Close())
 	}
-	if !Exists(mark) {
-		if err := WriteFile(mark, []byte(meta.Network.String()+"\n")); err != nil {
+	if !file.Exists(mark) {
+		if err := file.Write(mark, []byte(meta.Network.String()+"\n")); err != nil {
 			return nil, errors.Join(err, db.Close())
 		}
 	}

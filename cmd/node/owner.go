@@ -34,6 +34,9 @@ type (
 	AgentExplanation = prover.Explanation
 )
 
+// MaxWhy bounds the limit of one AgentWhy.
+const MaxWhy = control.MaxLimit
+
 // Errors of a running agent.
 var (
 	ErrNoAgent = control.ErrNoAgent
@@ -247,10 +250,15 @@ func (o *owner) Transcript(challenge challenges.Hash) ([]byte, error) {
 	return challenges.Marshal(&c), nil
 }
 
+// absentCopy is the store's word, and control.ErrUnknown.
+type absentCopy struct{ error }
+
+func (absentCopy) Is(target error) bool { return target == control.ErrUnknown }
+
 // unknown tells a challenge that is not there from a store that fails.
 func unknown(err error) error {
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrAmbiguous) {
-		return fmt.Errorf("%w: %w", err, control.ErrUnknown)
+		return absentCopy{err}
 	}
 	return err
 }

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/receipt"
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/prover"
 	"github.com/assaynet/assay/prover/control"
 )
@@ -154,7 +156,7 @@ func TestAnotherAdmission(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if Exists(filepath.Join(cfg.Dir, drainName)) {
+	if file.Exists(filepath.Join(cfg.Dir, drainName)) {
 		t.Error("a drain that is none was noted")
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/gpu/models"
 	"github.com/assaynet/assay/gpu/worker"
@@ -283,7 +285,7 @@ func (t *selftester) hooks(d Device) []selftest.Hook {
 // key looks at the key's file.
 func (t *selftester) key() selftest.Key {
 	k := selftest.StatKey(filepath.Join(t.cfg.Dir, "key"))
-	key, err := ReadKey(k.Path)
+	key, err := file.ReadKey(k.Path)
 	if k.Err = err; err == nil {
 		k.ID = challenges.IDOf(key)
 	}

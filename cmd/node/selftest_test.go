@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/gpu/exam"
 	"github.com/assaynet/assay/prover/selftest"
 )
@@ -143,7 +145,7 @@ func TestSelftestOfNoCard(t *testing.T) {
 // that has it, and looks for it in every form.
 func TestSelftestBundle(t *testing.T) {
 	dir := cardDir(t, "")
-	key, err := ReadKey(filepath.Join(dir, "key"))
+	key, err := file.ReadKey(filepath.Join(dir, "key"))
 	check(t, err)
 	seed := key.Seed()
 	// Somebody has pasted it, and an environment has it too.

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/store"
 )
 
@@ -18,7 +20,7 @@ type CheckReport = store.CheckReport
 
 // StoresIn finds the databases of a node's folder, of a devnet's, or of a backup.
 func StoresIn(dir string) ([]string, error) {
-	if db := filepath.Join(dir, "db"); Exists(db) {
+	if db := filepath.Join(dir, "db"); file.Exists(db) {
 		return []string{db}, nil
 	}
 	entries, err := os.ReadDir(dir)
@@ -27,7 +29,7 @@ func StoresIn(dir string) ([]string, error) {
 	}
 	var out []string
 	for _, e := range entries {
-		if db := filepath.Join(dir, e.Name(), "db"); e.IsDir() && Exists(db) {
+		if db := filepath.Join(dir, e.Name(), "db"); e.IsDir() && file.Exists(db) {
 			out = append(out, db)
 		}
 	}

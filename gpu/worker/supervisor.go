@@ -175,7 +175,9 @@ func (s *supervisor) take() (*process, *gpu.Fault) {
 		return s.ready, nil
 	}
 	last := ""
-	if s.status.Fault != nil {
+	if s.ready != nil && s.ready.why != nil {
+		last = "; it ended: " + s.ready.why.Error() // and is not noted yet
+	} else if s.status.Fault != nil {
 		last = "; the last one: " + s.status.Fault.Error()
 	}
 	switch {
@@ -316,9 +318,13 @@ func (s *supervisor) open(ctx context.Context, p *process) (string, error) {
 
 // bury waits until a process that is down is gone, with its goroutines.
 func (s *supervisor) bury(ctx context.Context, p *process) {
+	grace := s.cfg.grace
+	if ctx.Err() != nil {
+		grace = min(grace, farewell) // the end: others wait for it
+	}
 	select {
 	case <-p.reaped:
-	case <-time.After(s.cfg.grace):
+	case <-time.After(grace):
 		p.kill()
 	}
 	select {

@@ -47,8 +47,9 @@ type Records interface {
 	// Why explains how challenges ended, newest first. ErrUnknown if a challenge was
 	// asked for and there is none that begins so.
 	Why(q WhyQuery) ([]prover.Explanation, error)
-	// Transcript is the copy of a challenge: its transcript where that is sealed, else
-	// what there is, in CBOR. ErrUnknown if there is no such challenge.
+	// Transcript is the agent's copy of a challenge, a receipt.Copy in CBOR: its frames,
+	// by its own clock, and the checker's receipt. ErrUnknown if there is no such
+	// challenge.
 	Transcript(challenge challenges.Hash) ([]byte, error)
 }
 

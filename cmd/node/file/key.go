@@ -1,6 +1,6 @@
-// Package node wires nodes together: keys and files on disk, host, store,
-// daemon, API. It is the only place that knows all of them.
-package node
+// Package file has a node's files: a key that nobody else may read, and files that are
+// written whole or not at all.
+package file
 
 import (
 	"bytes"
@@ -48,8 +48,8 @@ func ReadKey(path string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// writeFile writes a whole file or none: a temporary one, synced, renamed.
-func writeFile(path string, data []byte) error {
+// write writes a whole file or none: a temporary one, synced, renamed.
+func write(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err
@@ -65,11 +65,11 @@ func writeFile(path string, data []byte) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// syncDir has a folder's names on the disk.
-func syncDir(path string) error {
+// SyncDir has a folder's names on the disk.
+func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return err
@@ -77,9 +77,9 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// WriteFile writes a whole file or none.
-func WriteFile(path string, data []byte) error {
-	if err := writeFile(path, data); err != nil {
+// Write writes a whole file or none.
+func Write(path string, data []byte) error {
+	if err := write(path, data); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package node
+package file
 
 import (
 	"bytes"
@@ -122,15 +122,15 @@ func TestReadKeyGarbage(t *testing.T) {
 	}
 }
 
-func TestWriteFile(t *testing.T) {
+func TestWrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	check(t, WriteFile(path, []byte("old")))
+	check(t, Write(path, []byte("old")))
 	// Another name of the old file keeps the old content: whoever is reading it
 	// sees all of the old or all of the new.
 	reader := filepath.Join(dir, "reader")
 	check(t, os.Link(path, reader))
-	check(t, WriteFile(path, []byte("new content")))
+	check(t, Write(path, []byte("new content")))
 	for name, want := range map[string]string{path: "new content", reader: "old"} {
 		b, err := os.ReadFile(name)
 		check(t, err)
@@ -158,7 +158,7 @@ func TestWriteFileFails(t *testing.T) {
 		"name too long":     filepath.Join(dir, strings.Repeat("x", 300)),
 		"no folder":         filepath.Join(dir, "no", "file"),
 	} {
-		if err := WriteFile(path, []byte("new")); err == nil || !strings.Contains(err.Error(), path) {
+		if err := Write(path, []byte("new")); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
@@ -172,7 +172,7 @@ func TestWriteFileFails(t *testing.T) {
 	}
 	check(t, os.Chmod(taken, 0o555))
 	defer os.Chmod(taken, 0o755) //nolint:errcheck // the test's own folder
-	if err := WriteFile(filepath.Join(taken, "inside"), []byte("new")); err == nil {
+	if err := Write(filepath.Join(taken, "inside"), []byte("new")); err == nil {
 		t.Error("no error in a folder that cannot be written")
 	}
 	if b, err := os.ReadFile(filepath.Join(taken, "inside")); err != nil || string(b) != "old" {
