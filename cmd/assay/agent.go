@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/cmd/node"

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"

@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/checker/committee"

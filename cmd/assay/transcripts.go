@@ -11,7 +11,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
-
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +15,9 @@ import (
 	"github.com/assaynet/assay/cmd/node"
 	"github.com/assaynet/assay/cmd/node/file"
 )
+
+// idDigits are the first digits of an id.
+var idDigits = regexp.MustCompile("^[0-9a-f]{4,64}$")
 
 func whyCommand() *cobra.Command {
 	var q node.AgentWhy
@@ -38,6 +41,8 @@ func whyCommand() *cobra.Command {
 				return errors.New("--copy: of which challenge?")
 			case len(args) == 1 && (q.All || q.Limit != 0):
 				return errors.New("--all, --limit: of a list, not of one challenge")
+			case len(args) == 1 && !idDigits.MatchString(args[0]):
+				return fmt.Errorf("challenge %.80q: want 4 to 64 digits of an id, in hex", args[0])
 			}
 			return nil
 		},

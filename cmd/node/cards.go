@@ -96,8 +96,8 @@ func (b Budget) check() error {
 	return nil
 }
 
-// uuid is how the driver names a card.
-var uuid = regexp.MustCompile(`^GPU-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+// uuid is how the driver names a card; it is compared as it stands.
+var uuid = regexp.MustCompile(`^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // checkDevices holds the devices of a provider against the table of models. What a
 // card claims is looked at when it is to be offered: a self-test finds that out.

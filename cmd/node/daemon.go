@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"

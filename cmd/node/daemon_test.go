@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/cmd/node/file"
 )

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-
 	"github.com/assaynet/assay/cmd/node/file"
 )
 

@@ -276,7 +276,7 @@ func (f *fleet) withoutMonitor(ctx context.Context, fault *gpu.Fault) error {
 	if f.config.Driver != "" {
 		args = append(args, "--driver", f.config.Driver)
 	}
-	var stderr strings.Builder
+	var stderr head
 	cmd := exec.CommandContext(ctx, f.path, args...)
 	cmd.Stderr, cmd.WaitDelay = &stderr, time.Second
 	if cmd.Run() != nil {
@@ -289,6 +289,15 @@ func (f *fleet) withoutMonitor(ctx context.Context, fault *gpu.Fault) error {
 		}
 	}
 	return missing("tenancy.processes", fault.Detail, hintProcesses)
+}
+
+// head keeps the first of what is written.
+type head struct{ strings.Builder }
+
+func (h *head) Write(b []byte) (int, error) {
+	const most = 4 << 10
+	h.Builder.Write(b[:min(len(b), most-h.Len())])
+	return len(b), nil
 }
 
 // hintMark is before the hint in a worker's text.

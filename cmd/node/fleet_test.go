@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assaynet/assay/challenges"
@@ -217,10 +216,10 @@ func TestCardsRefuse(t *testing.T) {
 		change     func(t *testing.T, dir string)
 		says, hint string
 	}{
-		{"no driver", "driver: " + noLibrary + "\nnvml: " + noLibrary + "\n", nil, "device gpu0: no NVIDIA driver: /nowhere/lib.so is not on this machine", "is it mounted?; or set model: sim-100"},
+		{"no driver", "driver: " + noLibrary + "\nnvml: " + noLibrary + "\n", nil, "device gpu0: no NVIDIA driver: /nowhere/lib.so is not on this machine", "is it mounted? Or set model: sim-100"},
 		{
 			"no driver, tenants by hooks", "driver: " + noLibrary + "\nnvml: " + noLibrary + "\ntenancy: {processes: false}\n", nil,
-			"device gpu0: no NVIDIA driver: /nowhere/lib.so is not on this machine", "is it installed?; or set model: sim-100",
+			"device gpu0: no NVIDIA driver: /nowhere/lib.so is not on this machine", "is it installed? Or set model: sim-100",
 		},
 		{"no NVML", "nvml: " + noLibrary + "\n", nil, "tenancy.processes: no NVML: /nowhere/lib.so is not on this machine", "tenancy.processes: false"},
 		{"computes wrong", "driver: " + wrongDriver + "\n", nil, "2 of 9 entries differ", "do not offer this card"},

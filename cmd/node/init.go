@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/cmd/node/file"
 )

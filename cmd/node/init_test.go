@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/store"

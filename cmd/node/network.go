@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-
 	"go.yaml.in/yaml/v3"
 
 	"github.com/assaynet/assay/challenges"

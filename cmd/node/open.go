@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"path/filepath"
 
-
 	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/store"
 )

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/cmd/node/file"

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/gpu/exam"
 	"github.com/assaynet/assay/prover/selftest"

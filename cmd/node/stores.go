@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/cmd/node/file"
 	"github.com/assaynet/assay/store"
