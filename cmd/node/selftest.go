@@ -18,6 +18,7 @@ import (
 	"github.com/assaynet/assay/gpu/models"
 	"github.com/assaynet/assay/gpu/worker"
 	"github.com/assaynet/assay/prover"
+	"github.com/assaynet/assay/prover/control"
 	"github.com/assaynet/assay/prover/selftest"
 )
 
@@ -55,13 +56,19 @@ type SelftestConfig struct {
 // examined.
 var ErrInput = errors.New("self-test")
 
-// Selftest examines the machine of a provider's folder. It may run beside the agent:
-// it does not open the store. A report that comes with an error is whole, but its
+// Selftest examines the machine of a provider's folder, while no agent runs its cards.
+// It does not open the store. A report that comes with an error is whole, but its
 // bundle could not be written.
 func Selftest(ctx context.Context, c SelftestConfig) (SelftestReport, error) {
 	t, err := newSelftest(c)
 	if err != nil {
 		return SelftestReport{}, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	if len(t.config.cards()) > 0 {
+		// To an agent our own worker would be a tenant, for whom it gives its run up.
+		if _, err := control.Dial(ctx, c.Dir); err == nil {
+			return SelftestReport{}, fmt.Errorf("%w: %s: %w: stop it first", ErrInput, c.Dir, control.ErrRuns)
+		}
 	}
 	end := t.start(ctx)
 	r, err := selftest.Run(ctx, t.test)

@@ -27,8 +27,8 @@ const (
 	readTime  = 5 * time.Second // for a whole request
 	// A device is freed in much less: a worker that does not answer is killed.
 	writeTime = 60 * time.Second
-	endTime   = time.Second // for requests that are under way at the end
-	maxConns  = 16          // the others wait
+	endTime   = 300 * time.Millisecond // for requests that are under way at the end
+	maxConns  = 16                     // the others wait
 )
 
 // Config is what a server needs.
