@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-
 	"golang.org/x/sync/errgroup"
 	"lukechampine.com/blake3"
 

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
