@@ -78,8 +78,7 @@ func (a *Agent) challenge(ctx context.Context, peer challenges.NodeID, conn chal
 		how = err.Error()
 	}
 	a.wrote(ctx, opEnded, r, a.cfg.Ledger.Ended(r.ID, time.Now().UnixNano(), how))
-	telemetry, _ := w.sampler.stop()
-	w.keep(ctx, outcome{result: result, err: err, telemetry: telemetry})
+	w.keep(ctx, outcome{result: result, err: err, telemetry: w.sampler.stop()})
 	return err
 }
 

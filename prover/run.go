@@ -103,7 +103,7 @@ func (w *work) commit(ctx, busy context.Context, run gpu.Run, roots chan<- chall
 		}
 	}
 	close(roots)
-	core.Telemetry, _ = w.sampler.stop() // while the last openings travel
+	core.Telemetry = w.sampler.stop() // while the last openings travel
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -29,7 +29,6 @@ type sampler struct {
 	// Owned by run, until done is closed.
 	inventory *telemetry.Inventory
 	snapshots []telemetry.Snapshot
-	throttled int64
 
 	record []byte // stop's
 }
@@ -57,18 +56,15 @@ func (s *sampler) run(ctx context.Context, m gpu.Monitor, start time.Time) {
 		}
 	})
 	var asks asker[telemetry.Snapshot]
-	take := func(running bool) {
+	take := func() {
 		at := time.Since(start)
 		snapshot, err := asks.ask(ctx, sampleWithin, m.Sample)
 		if snapshot.At = at; err != nil || snapshot.Check() != nil {
 			return
 		}
-		if bits, ok := snapshot.Get(telemetry.Throttle); ok && running {
-			s.throttled |= bits &^ telemetry.ThrottleIdle
-		}
 		s.snapshots = append(s.snapshots, snapshot)
 	}
-	take(false)
+	take()
 	every := sampleEvery
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -88,33 +84,20 @@ func (s *sampler) run(ctx context.Context, m gpu.Monitor, start time.Time) {
 		default:
 		}
 		if asks.open == nil { // else it hangs
-			take(!over)
+			take()
 		}
 		if len(s.snapshots) == maxSamples {
-			s.snapshots = thin(s.snapshots, maxSamples/2)
+			s.snapshots = telemetry.Trim(s.snapshots, maxSamples/2)
 			every *= 2
 			tick.Reset(every)
 		}
 	}
 }
 
-// thin keeps so many of a longer list: the first, the last and some between, evenly.
-func thin(list []telemetry.Snapshot, keep int) []telemetry.Snapshot {
-	if len(list) <= keep {
-		return list
-	}
-	var out []telemetry.Snapshot
-	for i := range keep {
-		out = append(out, list[i*(len(list)-1)/max(1, keep-1)])
-	}
-	return out
-}
-
 // stop reads the card once more, for which it waits at most half a second, and
-// returns the record for a result, nil where the card did not say what it is. What
-// slowed the card down while the challenge ran comes with it, as bits. A later call
-// returns the same.
-func (s *sampler) stop() (record []byte, throttled int64) {
+// returns the record for a result, nil where the card did not say what it is. A later
+// call returns the same.
+func (s *sampler) stop() []byte {
 	s.once.Do(func() {
 		close(s.over)
 		timer := time.AfterFunc(sampleWithin, s.cancel)
@@ -123,7 +106,7 @@ func (s *sampler) stop() (record []byte, throttled int64) {
 		s.cancel()
 		s.record = s.seal()
 	})
-	return s.record, s.throttled
+	return s.record
 }
 
 // seal makes the largest record that fits a result.
@@ -131,12 +114,14 @@ func (s *sampler) seal() []byte {
 	if s.inventory == nil {
 		return nil
 	}
-	for keep := telemetry.MaxSnapshots; keep >= 0; keep-- {
-		b := challenges.Marshal(&telemetry.Record{Inventory: *s.inventory, Snapshots: thin(s.snapshots, keep)})
-		// What a reader would not take is no record: the card's own texts are in it.
-		if len(b) <= maxRecord && challenges.Unmarshal(b, new(telemetry.Record)) == nil {
-			return b
-		}
+	r := telemetry.Record{Inventory: *s.inventory, Snapshots: s.snapshots}
+	if !r.Fit(maxRecord, func(r *telemetry.Record) int { return len(challenges.Marshal(r)) }) {
+		return nil
 	}
-	return nil
+	b := challenges.Marshal(&r)
+	// What a reader would not take is no record: the card's own texts are in it.
+	if challenges.Unmarshal(b, new(telemetry.Record)) != nil {
+		return nil
+	}
+	return b
 }

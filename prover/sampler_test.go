@@ -48,7 +48,7 @@ func (g *gauge) Sample(ctx context.Context) (telemetry.Snapshot, error) {
 var h100 = telemetry.Inventory{Name: "NVIDIA H100", UUID: "GPU-1", Driver: "570.1"}
 
 // sampled runs a sampler for so long, and reads what it made.
-func sampled(t *testing.T, g *gauge, runs time.Duration) (*telemetry.Record, int64, time.Duration) {
+func sampled(t *testing.T, g *gauge, runs time.Duration) (*telemetry.Record, time.Duration) {
 	t.Helper()
 	start := time.Now()
 	s := startSampler(t.Context(), g, start.Add(-time.Second))
@@ -57,29 +57,23 @@ func sampled(t *testing.T, g *gauge, runs time.Duration) (*telemetry.Record, int
 	}
 	time.Sleep(runs)
 	stopped := time.Now()
-	b, bits := s.stop()
+	b := s.stop()
 	took := time.Since(stopped)
-	if again, _ := s.stop(); !slices.Equal(b, again) {
+	if again := s.stop(); !slices.Equal(b, again) {
 		t.Error("stopped twice")
 	}
 	if b == nil {
-		return nil, bits, took
+		return nil, took
 	}
 	var r telemetry.Record
 	if err := challenges.Unmarshal(b, &r); err != nil || len(b) > 4096 {
 		t.Fatalf("%d bytes: %v", len(b), err)
 	}
-	return &r, bits, took
+	return &r, took
 }
 
 func TestSampler(t *testing.T) {
 	ms := time.Millisecond
-	bits := func(list ...int64) func(context.Context, int) (telemetry.Snapshot, error) {
-		return func(_ context.Context, n int) (s telemetry.Snapshot, err error) {
-			s.Set(telemetry.Throttle, list[min(n, len(list)-1)])
-			return s, nil
-		}
-	}
 	full := func(_ context.Context, _ int) (s telemetry.Snapshot, err error) {
 		for _, k := range telemetry.Kinds() {
 			s.Set(k, 1<<62)
@@ -88,24 +82,23 @@ func TestSampler(t *testing.T) {
 	}
 	wordy := telemetry.Inventory{Name: strings.Repeat("n", 96), Serial: strings.Repeat("s", 96), VBIOS: strings.Repeat("v", 96)}
 	tests := []struct {
-		name      string
-		gauge     *gauge
-		runs      time.Duration
-		at        []time.Duration // of the snapshots, since the start; nil: no record
-		throttled int64
-		stop      time.Duration // at most
+		name  string
+		gauge *gauge
+		runs  time.Duration
+		at    []time.Duration // of the snapshots, since the start; nil: no record
+		stop  time.Duration   // at most
 	}{
-		{"at once over", &gauge{inventory: h100}, 0, []time.Duration{0, 0}, 0, 0},
-		{"short", &gauge{inventory: h100}, 350 * ms, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms, 350 * ms}, 0, 0},
-		{"many", &gauge{inventory: h100}, 2250 * ms, []time.Duration{0, 200 * ms, 400 * ms, 600 * ms, 800 * ms, 1000 * ms, 1200 * ms, 1400 * ms, 1600 * ms, 1800 * ms, 2000 * ms, 2250 * ms}, 0, 0},
-		{"no inventory", &gauge{noCard: errors.New("lost")}, time.Second, nil, 0, 0},
-		{"an inventory that is none", &gauge{inventory: telemetry.Inventory{Name: strings.Repeat("n", 97)}}, time.Second, nil, 0, 0},
-		{"a name in no script", &gauge{inventory: telemetry.Inventory{Name: "\xff"}}, time.Second, nil, 0, 0},
-		{"no samples", &gauge{inventory: h100, sample: func(context.Context, int) (s telemetry.Snapshot, err error) { return s, errors.New("lost") }}, time.Second, []time.Duration{}, 0, 0},
+		{"at once over", &gauge{inventory: h100}, 0, []time.Duration{0, 0}, 0},
+		{"short", &gauge{inventory: h100}, 350 * ms, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms, 350 * ms}, 0},
+		{"many", &gauge{inventory: h100}, 2250 * ms, []time.Duration{0, 200 * ms, 400 * ms, 600 * ms, 800 * ms, 1000 * ms, 1300 * ms, 1500 * ms, 1700 * ms, 1900 * ms, 2100 * ms, 2250 * ms}, 0},
+		{"no inventory", &gauge{noCard: errors.New("lost")}, time.Second, nil, 0},
+		{"an inventory that is none", &gauge{inventory: telemetry.Inventory{Name: strings.Repeat("n", 97)}}, time.Second, nil, 0},
+		{"a name in no script", &gauge{inventory: telemetry.Inventory{Name: "\xff"}}, time.Second, nil, 0},
+		{"no samples", &gauge{inventory: h100, sample: func(context.Context, int) (s telemetry.Snapshot, err error) { return s, errors.New("lost") }}, time.Second, []time.Duration{}, 0},
 		{"a sample that is none", &gauge{inventory: h100, sample: func(context.Context, int) (s telemetry.Snapshot, err error) {
 			s.Readings = []telemetry.Reading{{Kind: 200}}
 			return s, nil
-		}}, time.Second, []time.Duration{}, 0, 0},
+		}}, time.Second, []time.Duration{}, 0},
 		{"fails in between", &gauge{inventory: h100, sample: func(_ context.Context, n int) (s telemetry.Snapshot, err error) {
 			switch n {
 			case 0:
@@ -114,33 +107,30 @@ func TestSampler(t *testing.T) {
 				s.Readings = []telemetry.Reading{{Kind: 200}}
 			}
 			return s, err
-		}}, 350 * ms, []time.Duration{100 * ms, 300 * ms, 350 * ms}, 0, 0},
-		{"throttled while it ran", &gauge{inventory: h100, sample: bits(
-			telemetry.ThrottleSync, telemetry.ThrottleIdle|telemetry.ThrottleThermal, 0, telemetry.ThrottlePowerCap, telemetry.ThrottleHardware,
-		)}, 350 * ms, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms, 350 * ms}, telemetry.ThrottleThermal | telemetry.ThrottlePowerCap, 0},
-		{"slow", &gauge{inventory: h100, takes: 150 * ms}, 390 * ms, []time.Duration{0, 250 * ms, 400 * ms}, 0, 200 * ms},
-		{"hangs", &gauge{inventory: h100, takes: time.Hour}, time.Minute, nil, 0, 0},
+		}}, 350 * ms, []time.Duration{100 * ms, 300 * ms, 350 * ms}, 0},
+		{"slow", &gauge{inventory: h100, takes: 150 * ms}, 390 * ms, []time.Duration{0, 250 * ms, 400 * ms}, 200 * ms},
+		{"hangs", &gauge{inventory: h100, takes: time.Hour}, time.Minute, nil, 0},
 		{"hangs for a while", &gauge{inventory: h100, sample: func(_ context.Context, n int) (s telemetry.Snapshot, err error) {
 			if n == 2 {
 				time.Sleep(950 * ms)
 			}
 			return s, nil
-		}}, 1350 * ms, []time.Duration{0, 100 * ms, 1200 * ms, 1300 * ms, 1350 * ms}, 0, 0},
-		{"no time for the last", &gauge{inventory: h100, takes: 450 * ms}, 50 * ms, []time.Duration{0}, 0, 500 * ms},
+		}}, 1350 * ms, []time.Duration{0, 100 * ms, 1200 * ms, 1300 * ms, 1350 * ms}, 0},
+		{"no time for the last", &gauge{inventory: h100, takes: 450 * ms}, 50 * ms, []time.Duration{0}, 500 * ms},
 		{"hangs in the end", &gauge{inventory: h100, sample: func(_ context.Context, n int) (s telemetry.Snapshot, err error) {
 			if n == 2 {
 				time.Sleep(time.Hour)
 			}
 			return s, nil
-		}}, 250 * ms, []time.Duration{0, 100 * ms}, 0, 500 * ms},
-		{"too much to say", &gauge{inventory: wordy, sample: full}, 10 * time.Second, []time.Duration{}, 1 << 62 &^ telemetry.ThrottleIdle, 0},
+		}}, 250 * ms, []time.Duration{0, 100 * ms}, 500 * ms},
+		{"too much to say", &gauge{inventory: wordy, sample: full}, 10 * time.Second, []time.Duration{}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, throttled, took := sampled(t, tt.gauge, tt.runs)
-				if took > tt.stop || throttled != tt.throttled {
-					t.Errorf("stop took %v, throttled %#x, want %#x", took, throttled, tt.throttled)
+				r, took := sampled(t, tt.gauge, tt.runs)
+				if took > tt.stop {
+					t.Errorf("stop took %v", took)
 				}
 				if tt.gauge.most.Load() > 1 {
 					t.Errorf("%d calls at one time", tt.gauge.most.Load())
@@ -176,7 +166,7 @@ func TestSamplerOfALongRun(t *testing.T) {
 		start := time.Now()
 		s := startSampler(t.Context(), g, start)
 		time.Sleep(10 * time.Hour)
-		b, _ := s.stop()
+		b := s.stop()
 		if n := g.calls.Load(); n > 64+14*32+1 {
 			t.Errorf("%d samples", n)
 		}
@@ -210,10 +200,10 @@ func TestSamplerEnds(t *testing.T) {
 		if n := g.calls.Load(); n != 3 {
 			t.Errorf("%d samples", n)
 		}
-		if b, _ := s.stop(); b == nil {
+		if b := s.stop(); b == nil {
 			t.Error("no record")
 		}
-		if b, bits := startSampler(t.Context(), nil, time.Now()).stop(); b != nil || bits != 0 {
+		if b := startSampler(t.Context(), nil, time.Now()).stop(); b != nil {
 			t.Error("a record of no monitor")
 		}
 	})

@@ -26,7 +26,7 @@ func selftestCommand() *cobra.Command {
 		Long: "Examines all devices of a provider's folder and the machine around them: whether cards compute right, how fast,\n" +
 			"with how much memory, how hot, and what else would cost challenges. Each line has a verdict, what was seen, and\n" +
 			"what to do. It ends with the lines of assay.yaml that claim what was measured.\n" +
-			"The quick test takes a minute or two; --for 24h finds what only heat and time show. Ctrl-C ends it early with what\n" +
+			"The quick test measures each flavour for about 10 s; --for 24h finds what only heat and time show. Ctrl-C ends it early with what\n" +
 			"was measured. An agent that runs cards has to be stopped first: it would take the test for a tenant.\n" +
 			"Exit codes: 0 no line failed, 1 a line failed or the test was ended early, 2 wrong usage or an unreadable folder.",
 		Example: "  assay provider selftest --dir ./provider\n  assay provider selftest --dir ./provider --device gpu3 --for 24h\n" +

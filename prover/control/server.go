@@ -53,16 +53,7 @@ func New(cfg Config) *Server {
 	return &Server{cfg: cfg, self: os.Geteuid(), peer: peerUID}
 }
 
-// Run makes the socket at path and serves it until ctx ends.
-func (s *Server) Run(ctx context.Context, path string) error {
-	l, err := Listen(path)
-	if err != nil {
-		return err
-	}
-	return s.Serve(ctx, l)
-}
-
-// Serve serves a socket until ctx ends, and closes it.
+// Serve serves a socket of [Listen] until ctx ends, and closes it.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler: s.handler(), ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: readTime, MaxHeaderBytes: maxHeader,

@@ -149,13 +149,15 @@ func TestLongPath(t *testing.T) {
 	}
 }
 
-func TestRun(t *testing.T) {
+func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	f := &fake{}
 	s := New(Config{Agent: f, Records: f})
+	l, err := Listen(filepath.Join(dir, SocketName))
+	check(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, filepath.Join(dir, SocketName)) }()
+	go func() { ended <- s.Serve(ctx, l) }()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		c, err := Dial(t.Context(), dir)
 		if err == nil {
@@ -166,7 +168,7 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Run(ctx, filepath.Join(dir, SocketName)); !errors.Is(err, ErrRuns) {
+	if _, err := Listen(filepath.Join(dir, SocketName)); !errors.Is(err, ErrRuns) {
 		t.Errorf("twice: %v", err)
 	}
 	cancel()
