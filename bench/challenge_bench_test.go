@@ -100,7 +100,7 @@ func record(tb testing.TB, profile uint16) recorded {
 			provide(challenges.StreamBulk, body)
 		}
 	}
-	provide(challenges.StreamControl, challenges.NewResult(core))
+	provide(challenges.StreamControl, challenges.NewResult(core, nil))
 	if v := s.Verdict(); v.Outcome != challenges.Pass {
 		tb.Fatalf("verdict %+v", v)
 	}

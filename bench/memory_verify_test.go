@@ -204,7 +204,7 @@ func recordMemory(tb testing.TB, d memory.Dataset) recorded {
 			provide(challenges.StreamBulk, body)
 		}
 	}
-	provide(challenges.StreamControl, challenges.NewResult(core))
+	provide(challenges.StreamControl, challenges.NewResult(core, nil))
 	if v := s.Verdict(); v.Outcome != challenges.Pass || v.OpsLower == 0 {
 		tb.Fatalf("verdict %+v", v)
 	}

@@ -97,7 +97,7 @@ func TestClausesOfCompute(t *testing.T) {
 			c.rounds(4)
 			core := c.core()
 			alter(&core)
-			c.control(NewResult(core))
+			c.control(NewResult(core, nil))
 		}
 	}
 	tests := []struct {
@@ -110,7 +110,7 @@ func TestClausesOfCompute(t *testing.T) {
 		{"result before the last opening", func(c *scene) {
 			c.rounds(3)
 			c.root(nil)
-			c.control(NewResult(c.core()))
+			c.control(NewResult(c.core(), nil))
 			c.bulk(c.opening(3))
 		}, Pass, ""},
 		{"two roots before their openings", func(c *scene) {
@@ -118,7 +118,7 @@ func TestClausesOfCompute(t *testing.T) {
 			c.root(nil)
 			c.bulk(c.opening(0), c.opening(1))
 			c.rounds(2)
-			c.control(NewResult(c.core()))
+			c.control(NewResult(c.core(), nil))
 		}, Pass, ""},
 
 		{"openings of two rounds exchanged", func(c *scene) {
@@ -168,13 +168,13 @@ func TestClausesOfCompute(t *testing.T) {
 
 		{"result before the last root", func(c *scene) {
 			c.rounds(3)
-			c.control(NewResult(c.core()))
+			c.control(NewResult(c.core(), nil))
 		}, Withheld, ClauseResult},
 		{"result twice", func(c *scene) {
 			c.rounds(3)
 			c.root(nil)
-			c.control(NewResult(c.core()))
-			c.control(NewResult(c.core()))
+			c.control(NewResult(c.core(), nil))
+			c.control(NewResult(c.core(), nil))
 		}, Withheld, ClauseResult},
 		{"result of another challenge", result(func(r *Core) { r.Challenge[0] ^= 1 }), Withheld, ClauseResult},
 		{"result of another device", result(func(r *Core) { r.Device = "gpu1" }), Withheld, ClauseResult},

@@ -335,6 +335,7 @@ func TestBounds(t *testing.T) {
 		{"opening part empty", &OpeningFrame{Type: typeOpening}},
 		{"opening part too long", &OpeningFrame{Type: typeOpening, Data: make([]byte, maxPart+1)}},
 		{"result of 257 roots", &ResultFrame{Type: typeResult, Core: Core{Roots: make([]Hash, 257)}}},
+		{"result whose parts are longer than a frame", &ResultFrame{Type: typeResult, Core: Core{Roots: make([]Hash, 80)}, Attestation: make([]byte, maxPart-80*34+1)}},
 		{"result with 4,097 bytes of telemetry", &ResultFrame{Type: typeResult, Core: Core{Telemetry: make([]byte, 4097)}}},
 		{"refusal without a reason", &RefusalFrame{Type: typeRefusal}},
 		{"refusal until before now", &RefusalFrame{Type: typeRefusal, Reason: ReasonBusy, Until: -1}},

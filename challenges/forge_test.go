@@ -79,7 +79,7 @@ func (l liar) run(t *testing.T, profile uint16) *Session {
 		}
 	}
 	if !done && l.cut == 0 && l.hold == 0 && len(p.roots) == p.row.Rounds {
-		receive(now, StreamControl, p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots})))
+		receive(now, StreamControl, p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots}, nil)))
 	}
 	if !done {
 		l.cut = 0

@@ -2,6 +2,7 @@ package challenges
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,25 +91,33 @@ type Core struct {
 	Device    string
 	Roots     []Hash
 	Boot      [16]byte
-	Telemetry []byte // at most 4096 bytes: the provider's claim, not judged
+	Telemetry []byte // at most 4096 bytes: the provider's claim, judged by package evidence
 }
 
 // ResultFrame ends a challenge on the provider's side.
 type ResultFrame struct {
-	_    struct{} `cbor:",toarray"`
-	Type uint8
-	Core Core
+	_           struct{} `cbor:",toarray"`
+	Type        uint8
+	Core        Core
+	Attestation []byte // what the card signed over the core, see package identity; empty: nothing
 }
 
 // Check checks the type and the sizes.
 func (f *ResultFrame) Check() error {
-	if len(f.Core.Roots) > 256 || len(f.Core.Telemetry) > 4096 {
-		return fmt.Errorf("core of %d roots and %d bytes of telemetry", len(f.Core.Roots), len(f.Core.Telemetry))
-	}
-	if err := Text("device", f.Core.Device, 64); err != nil {
+	if err := errors.Join(f.Fits(), Text("device", f.Core.Device, 64)); err != nil {
 		return err
 	}
 	return frameType(f.Type, typeResult)
+}
+
+// Fits checks that the result is one frame.
+func (f *ResultFrame) Fits() error {
+	// SPEC: M8. Each part is bounded, and so are all together.
+	roots, said, signed := len(f.Core.Roots), len(f.Core.Telemetry), len(f.Attestation)
+	if roots > 256 || said > 4096 || 34*roots+said+signed > maxPart {
+		return fmt.Errorf("result of %d roots, %d bytes of telemetry and %d of attestation", roots, said, signed)
+	}
+	return nil
 }
 
 // Reasons of a refusal.
@@ -290,7 +299,9 @@ func NewOpening(round int, request Hash, opening []byte) [][]byte {
 }
 
 // NewResult makes a result frame.
-func NewResult(core Core) []byte { return Marshal(&ResultFrame{Type: typeResult, Core: core}) }
+func NewResult(core Core, attestation []byte) []byte {
+	return Marshal(&ResultFrame{Type: typeResult, Core: core, Attestation: attestation})
+}
 
 // NewRefusal makes a refusal frame.
 func NewRefusal(reason string, until time.Duration, ids ...Hash) []byte {

@@ -85,8 +85,8 @@ func TestRefusalsOfEveryReason(t *testing.T) {
 	}
 }
 
-// TestTelemetryIsNotJudged: whatever it says, the verdict is the same, and it is
-// signed: another word is another transcript that the provider did not sign.
+// TestTelemetryIsNotJudged: whatever it and the attestation say, the verdict is the
+// same, and they are signed: another word is another transcript that the provider did not sign.
 func TestTelemetryIsNotJudged(t *testing.T) {
 	for _, profile := range smallRows {
 		var first Verdict
@@ -95,7 +95,7 @@ func TestTelemetryIsNotJudged(t *testing.T) {
 			c.rounds(c.p.row.Rounds)
 			core := c.core()
 			core.Telemetry = telemetry
-			c.control(NewResult(core))
+			c.control(NewResult(core, telemetry))
 			v := c.s.Verdict()
 			if i == 0 {
 				first = v
@@ -107,7 +107,7 @@ func TestTelemetryIsNotJudged(t *testing.T) {
 			tr := c.s.Transcript()
 			at := slices.IndexFunc(tr.Events, func(e Event) bool { return !e.Out && peekType(e.Frame) == typeResult })
 			core.Telemetry = append([]byte{7}, telemetry[:len(telemetry)/2]...)
-			tr.Events[at].Frame = NewResult(core)
+			tr.Events[at].Frame = NewResult(core, nil)
 			if v, err := Replay(tr); err == nil || clauseOf(err) != ClauseFrames {
 				t.Errorf("%s, other telemetry than was signed: %+v, %v", rowName(profile), v, err)
 			}
@@ -115,11 +115,12 @@ func TestTelemetryIsNotJudged(t *testing.T) {
 	}
 }
 
-// TestLargestResultFits: with all the roots and all the telemetry that there may
-// be, the result is a frame still.
+// TestLargestResultFits: with all the roots, all the telemetry and the largest
+// attestation beside them that there may be, the result is a frame still.
 func TestLargestResultFits(t *testing.T) {
 	core := Core{Device: strings.Repeat("d", 64), Roots: make([]Hash, 256), Telemetry: make([]byte, 4096)}
-	frame := NewFrameSigner(providerKey, testNetwork, Hash{}, StreamControl).Sign(NewResult(core))
+	attestation := make([]byte, maxPart-256*34-4096)
+	frame := NewFrameSigner(providerKey, testNetwork, Hash{}, StreamControl).Sign(NewResult(core, attestation))
 	var f ResultFrame
 	if err := Unmarshal(frame[:len(frame)-signatureBytes], &f); err != nil || len(frame) > MaxFrame {
 		t.Errorf("%d bytes, %v", len(frame), err)

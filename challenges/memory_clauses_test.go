@@ -10,7 +10,7 @@ import (
 // rest plays what is left of an honest run.
 func (c *scene) rest() {
 	c.rounds(c.p.row.Rounds - len(c.p.roots))
-	c.control(NewResult(c.core()))
+	c.control(NewResult(c.core(), nil))
 }
 
 // until lets time pass up to an instant, at which the next step is.
@@ -72,12 +72,12 @@ var memoryClauses = []struct {
 		for r := range c.p.row.Rounds {
 			c.bulk(c.opening(r))
 		}
-		c.control(NewResult(c.core()))
+		c.control(NewResult(c.core(), nil))
 	}, Pass, ""},
 	{"result before the last opening", func(c *scene) {
 		c.rounds(c.p.row.Rounds - 1)
 		c.root(nil)
-		c.control(NewResult(c.core()))
+		c.control(NewResult(c.core(), nil))
 		c.bulk(c.opening(c.p.row.Rounds - 1))
 	}, Pass, ""},
 	{"nonce kept back until all are filled", func(c *scene) {
@@ -179,13 +179,13 @@ var memoryClauses = []struct {
 		c.root(func(f *RootFrame) { f.Root[0] ^= 1; c.p.roots[0] = f.Root })
 		c.bulk(c.opening(0))
 	}, Withheld, ClauseAuthentic},
-	{"result before the last root", func(c *scene) { c.rounds(c.p.row.Rounds - 1); c.control(NewResult(c.core())) }, Withheld, ClauseResult},
-	{"result in place of filled", func(c *scene) { c.control(NewResult(c.core())) }, Unreachable, ClauseResult},
+	{"result before the last root", func(c *scene) { c.rounds(c.p.row.Rounds - 1); c.control(NewResult(c.core(), nil)) }, Withheld, ClauseResult},
+	{"result in place of filled", func(c *scene) { c.control(NewResult(c.core(), nil)) }, Unreachable, ClauseResult},
 	{"result of another device", func(c *scene) {
 		c.rounds(c.p.row.Rounds)
 		core := c.core()
 		core.Device = "gpu1"
-		c.control(NewResult(core))
+		c.control(NewResult(core, nil))
 	}, Withheld, ClauseResult},
 
 	{"not reached", func(c *scene) { c.ends(EndDial) }, Unreachable, ClauseSilence},

@@ -191,7 +191,7 @@ func memoryAnswerTo(t *testing.T, why string, fill func(*Hash, Shape) []uint64) 
 	a := memoryAnswer{Why: why, Root: c.p.roots[0], Positions: pos, Opening: c.p.trees[0].Open(pos)}
 	c.p.fill = nil
 	c.rounds(1)
-	c.control(NewResult(c.core()))
+	c.control(NewResult(c.core(), nil))
 	v := c.s.Verdict()
 	a.Outcome, a.Clause = v.Outcome, v.Clause
 	given, err := c.p.row.Shape.Layout().Verify(a.Root, pos, a.Opening)

@@ -30,7 +30,7 @@ func TestWrongHoweverItEnds(t *testing.T) {
 			c.root(nil)
 			c.bulk(reopened(c, 1, func(f *OpeningFrame) { f.Data[0] ^= 1 }))
 		}},
-		{"result too early", func(c *scene) { c.control(NewResult(c.core())) }},
+		{"result too early", func(c *scene) { c.control(NewResult(c.core(), nil)) }},
 		{"checker stopped", func(c *scene) { c.ends(EndStopped) }},
 		{"checker failed", func(c *scene) { c.ends(EndInternal) }},
 	}

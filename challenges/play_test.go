@@ -245,7 +245,7 @@ func play(t *testing.T, s *Session, p *player) *Session {
 	}
 	if !done && len(p.roots) == p.row.Rounds {
 		now += 10 * time.Microsecond
-		feed(Event{At: now, Frame: p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots}))})
+		feed(Event{At: now, Frame: p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots}, nil))})
 	}
 	if !done {
 		feed(Event{At: max(now, s.Challenge().Deadline), End: EndTimeout})

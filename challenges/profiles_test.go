@@ -216,7 +216,7 @@ func largest(t *testing.T, p Profile, before ...[]byte) int {
 	ones := Hash(bytes.Repeat([]byte{0xff}, 32))
 	parts := NewOpening(1<<30, ones, make([]byte, mostOpening(p)))
 	root := NewRoot(1<<30, ones, ones, 1<<62)
-	result := NewResult(Core{Challenge: ones, Device: string(make([]byte, 64)), Roots: hashes[:p.Rounds], Boot: [16]byte{}})
+	result := NewResult(Core{Challenge: ones, Device: string(make([]byte, 64)), Roots: hashes[:p.Rounds], Boot: [16]byte{}}, nil)
 	ask := newPositions(1<<30, make([]uint32, p.Samples))
 	var round [][]byte
 	bulk, control := 0, len(result)+signatureBytes+3

@@ -184,7 +184,7 @@ func TestLagOfTheCheckerIsNotTheProvidersFault(t *testing.T) {
 			s.Step(Event{At: now, Stream: StreamBulk, Frame: p.bulk.Sign(b)})
 		}
 	}
-	s.Step(Event{At: now, Frame: p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots}))})
+	s.Step(Event{At: now, Frame: p.control.Sign(NewResult(Core{Challenge: p.id, Device: "gpu0", Roots: p.roots}, nil))})
 	if v := s.Verdict(); v.Outcome != Unknown || v.Clause != ClauseLag || v.OpsLower != 0 {
 		t.Fatalf("got %+v", v)
 	}

@@ -31,7 +31,7 @@ func readSpec(t *testing.T) string {
 // what the code quotes, the document defines, and the other way round.
 func TestSpecificationHasEveryClause(t *testing.T) {
 	defined := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^\*\*([ECSMDPTRG]\d+)\.?\*\*`).FindAllStringSubmatch(readSpec(t), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\*\*([ECSMDPTARG]\d+)\.?\*\*`).FindAllStringSubmatch(readSpec(t), -1) {
 		defined[m[1]] = true
 	}
 	quoted := map[string]bool{}
@@ -39,7 +39,7 @@ func TestSpecificationHasEveryClause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range []string{"commit", "fma", "memory", "receipt", filepath.Join("..", "checker"), filepath.Join("..", "checker", "committee")} {
+	for _, pkg := range []string{"commit", "fma", "memory", "receipt", "identity", filepath.Join("..", "checker", "evidence"), filepath.Join("..", "checker"), filepath.Join("..", "checker", "committee")} {
 		more, err := filepath.Glob(filepath.Join(pkg, "*.go"))
 		if err != nil || len(more) == 0 {
 			t.Fatalf("package %s: %v", pkg, err)
@@ -51,7 +51,7 @@ func TestSpecificationHasEveryClause(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?:SPEC: |Clause\w+ += ")([ECSMDPTRG]\d+)`).FindAllStringSubmatch(string(b), -1) {
+		for _, m := range regexp.MustCompile(`(?:SPEC: |Clause\w+ += ")([ECSMDPTARG]\d+)`).FindAllStringSubmatch(string(b), -1) {
 			quoted[m[1]] = true
 		}
 	}

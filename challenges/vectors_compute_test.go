@@ -219,7 +219,7 @@ func answerTo(t *testing.T, row Profile, why string, fill func(*Hash, Shape) []u
 	c.p.fill = matrix
 	if !c.done { // the round was right; so are the others
 		c.rounds(row.Rounds - 1)
-		c.control(NewResult(c.core()))
+		c.control(NewResult(c.core(), nil))
 	}
 	v := c.s.Verdict()
 	a.Outcome, a.Clause = v.Outcome, v.Clause

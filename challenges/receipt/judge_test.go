@@ -173,7 +173,7 @@ func (d *duel) play() {
 			d.say(challenges.StreamBulk, part)
 		}
 	}
-	d.say(challenges.StreamControl, challenges.NewResult(core))
+	d.say(challenges.StreamControl, challenges.NewResult(core, nil))
 }
 
 // end ends it, and gives the receipt; change may alter what the checker says.

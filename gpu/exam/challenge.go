@@ -121,7 +121,7 @@ func (x *examiner) rounds(ctx context.Context, device string, run gpu.Run) error
 		}
 	}
 	if !x.done {
-		x.say(challenges.StreamControl, x.control.Sign(challenges.NewResult(core)))
+		x.say(challenges.StreamControl, x.control.Sign(challenges.NewResult(core, nil)))
 	}
 	return nil
 }
