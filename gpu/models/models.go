@@ -117,6 +117,22 @@ func simulated() []Spec {
 		{Name: "sim-100", Simulated: true, Memory: 2 << 20, Int8Ops: 100e6, BF16Ops: 100e6, FP64Ops: 40e6, Memories: 501, Source: made},
 		{Name: "sim-200", Simulated: true, Memory: 3 << 20, Int8Ops: 200e6, BF16Ops: 200e6, FP64Ops: 80e6, Memories: 501, Source: made},
 		{Name: "sim-400", Simulated: true, Memory: 4 << 20, Int8Ops: 400e6, BF16Ops: 400e6, FP64Ops: 160e6, Memories: 501, Source: made},
+		// Two that say what they are, as a driver would, so that claims can be held against
+		// them: real clocks, widths and power; rates that a devnet's rounds fit, and whose
+		// ratio of int8 to fp64 tells one from the other. A reference is ten elevenths of the
+		// peak.
+		{
+			Name: "sim-h100", Simulated: true, Memory: 4 << 20, Int8Ops: 90e6, BF16Ops: 80e6, FP64Ops: 100e6, Memories: 501, Source: made,
+			Names: [2]string{"NVIDIA H100 80GB HBM3 (simulated)"}, PCI: [6]uint16{0xff10},
+			Major: 9, SMs: 132, ClockHz: 1980 * mhz, MemoryHz: 2619 * mhz, BusBits: 5120, Bandwidth: 670e6, Watts: 700,
+			Peak: Rates{Int8: 99e6, BF16: 88e6, FP16: 88e6, FP64: 110e6},
+		},
+		{
+			Name: "sim-4090", Simulated: true, Memory: 3 << 20, Int8Ops: 200e6, BF16Ops: 80e6, FP64Ops: 31e6, Memories: 501, Source: made,
+			Names: [2]string{"NVIDIA GeForce RTX 4090 (simulated)"}, PCI: [6]uint16{0xff40},
+			Major: 8, Minor: 9, SMs: 128, ClockHz: 2520 * mhz, MemoryHz: 10501 * mhz, BusBits: 384, Bandwidth: 600e6, Watts: 450,
+			Peak: Rates{Int8: 220e6, BF16: 88e6, FP16: 88e6, FP64: 34.1e6},
+		},
 	}
 }
 

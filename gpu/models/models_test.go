@@ -46,11 +46,50 @@ func TestSimulated(t *testing.T) {
 		{Name: "sim-100", Simulated: true, Memory: 2 << 20, Int8Ops: 100e6, BF16Ops: 100e6, FP64Ops: 40e6, Memories: 501, Source: made},
 		{Name: "sim-200", Simulated: true, Memory: 3 << 20, Int8Ops: 200e6, BF16Ops: 200e6, FP64Ops: 80e6, Memories: 501, Source: made},
 		{Name: "sim-400", Simulated: true, Memory: 4 << 20, Int8Ops: 400e6, BF16Ops: 400e6, FP64Ops: 160e6, Memories: 501, Source: made},
+		{
+			Name: "sim-h100", Simulated: true, Memory: 4 << 20, Int8Ops: 90e6, BF16Ops: 80e6, FP64Ops: 100e6, Memories: 501, Source: made,
+			Names: [2]string{"NVIDIA H100 80GB HBM3 (simulated)"}, PCI: [6]uint16{0xff10}, Major: 9, SMs: 132, ClockHz: 1980e6, MemoryHz: 2619e6, BusBits: 5120,
+			Bandwidth: 670e6, Watts: 700, Peak: Rates{Int8: 99e6, BF16: 88e6, FP16: 88e6, FP64: 110e6},
+		},
+		{
+			Name: "sim-4090", Simulated: true, Memory: 3 << 20, Int8Ops: 200e6, BF16Ops: 80e6, FP64Ops: 31e6, Memories: 501, Source: made,
+			Names: [2]string{"NVIDIA GeForce RTX 4090 (simulated)"}, PCI: [6]uint16{0xff40}, Major: 8, Minor: 9, SMs: 128, ClockHz: 2520e6, MemoryHz: 10501e6, BusBits: 384,
+			Bandwidth: 600e6, Watts: 450, Peak: Rates{Int8: 220e6, BF16: 88e6, FP16: 88e6, FP64: 34.1e6},
+		},
 	}
 	for i, s := range Table() {
 		if i < len(want) && s != want[i] || s.Simulated != (i < len(want)) {
 			t.Errorf("row %d: %+v", i, s)
 		}
+	}
+}
+
+// A simulated model that says what it is keeps what holds of real ones: claims are
+// held against it in the same way.
+func TestSimulatedNames(t *testing.T) {
+	named := 0
+	for _, s := range simulated() {
+		if s.Names[0] == "" {
+			continue
+		}
+		named++
+		exact := s.Peak.Exact()
+		for _, c := range [][2]uint64{{s.Int8Ops, exact.Int8}, {s.BF16Ops, exact.BF16}, {s.FP64Ops, exact.FP64}} {
+			if c[0] > c[1] || c[0] < c[1]/2 {
+				t.Errorf("%s: a reference of %d, at most %d", s.Name, c[0], c[1])
+			}
+		}
+		for _, other := range rows(t) {
+			if other.hasPCI(s.PCI[0]) || other.Names == s.Names {
+				t.Errorf("%s: is %s too", s.Name, other.Name)
+			}
+		}
+		if got, ok := Match(s.Names[0], uint32(s.PCI[0])<<16|nvidia, s.Memory, s.SMs); !ok || got != s {
+			t.Errorf("%s by %q: %q, %v", s.Name, s.Names[0], got.Name, ok)
+		}
+	}
+	if named != 2 {
+		t.Errorf("%d simulated models have names", named)
 	}
 }
 
