@@ -5,6 +5,7 @@ package evidence
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/memory"
@@ -28,23 +29,6 @@ type Claims struct {
 	Exclusive  Shown `json:"exclusive"`  // for this customer alone
 }
 
-// Level grades identity evidence, L0 to L5.
-type Level uint8
-
-func (l Level) String() string { return fmt.Sprintf("L%d", uint8(l)) }
-
-// MarshalText writes L0 to L5.
-func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// UnmarshalText reads L0 to L5.
-func (l *Level) UnmarshalText(text []byte) error {
-	if len(text) != 2 || text[0] != 'L' || text[1] < '0' || text[1] > '5' {
-		return fmt.Errorf("level %q: want L0 to L5", text)
-	}
-	*l = Level(text[1] - '0')
-	return nil
-}
-
 // Testimony is a figure that rests on the checker's word.
 type Testimony struct {
 	Name  string `json:"name"`
@@ -61,15 +45,18 @@ type Reason struct {
 type Assessment struct {
 	Verdict   challenges.Verdict
 	Claims    Claims
+	Grades    Grades
+	Card      Card
 	Level     Level
-	Miss      float64 // probability that a prover who skipped 1 % of the entries would pass these samples; NaN without a pass
+	Raise     []string // what would raise the level
+	Miss      float64  // probability that a prover who skipped 1 % of the entries would pass these samples; NaN without a pass
 	Testimony []Testimony
 	Reasons   []Reason
 }
 
-// Assess replays a transcript. The error is a [challenges.ClauseError]: the
-// transcript proves nothing.
-func Assess(t challenges.Transcript, c challenges.Challenge) (Assessment, error) {
+// Assess replays a transcript, and judges what its result says of the card. The error
+// is a [challenges.ClauseError]: the transcript proves nothing.
+func Assess(t challenges.Transcript, c challenges.Challenge, trust Trust) (Assessment, error) {
 	v, err := challenges.Replay(t)
 	if err != nil {
 		return Assessment{}, err
@@ -77,19 +64,21 @@ func Assess(t challenges.Transcript, c challenges.Challenge) (Assessment, error)
 	a := Assessment{
 		Verdict: v, Miss: math.NaN(),
 		Claims: Claims{IsUnknown, IsUnknown, IsUnknown, IsUnknown},
+		Grades: Grades{GradeNone, GradeNone, GradeNone, GradeNone},
 	}
 	a.testify(t, v, c.Kind)
 	a.reason(v, c)
-	claim := &a.Claims.Throughput
+	claim, grade := &a.Claims.Throughput, &a.Grades.Throughput
 	switch c.Kind {
 	case challenges.Probe:
+		a.Raise = []string{"a proof of compute or of memory: a probe shows that somebody answers"}
 		return a, nil
 	case challenges.Memory:
 		p, err := c.MemoryParams()
 		if err != nil {
 			return Assessment{}, err
 		}
-		claim = &a.Claims.Memory
+		claim, grade = &a.Claims.Memory, &a.Grades.Memory
 		a.proven(v, p.Dataset())
 	}
 	switch v.Outcome {
@@ -97,12 +86,33 @@ func Assess(t challenges.Transcript, c challenges.Challenge) (Assessment, error)
 		a.Miss = math.Pow(0.99, float64(v.Samples))
 		// The rate needs the checker's clock, the arithmetic does not.
 		if v.OpsLower > 0 {
-			*claim = IsShown
+			*claim, *grade = IsShown, GradeTimed
 		}
 	case challenges.Wrong:
-		*claim = IsRefuted
+		*claim, *grade = IsRefuted, GradeProof
 	}
+	a.Card = Look(t, c, v, trust)
+	a.Level, a.Raise = a.Card.Level(v, trust)
+	a.genuine()
 	return a, nil
+}
+
+// genuine says what the card's own words and signature show.
+func (a *Assessment) genuine() {
+	switch k := &a.Card; {
+	case len(k.Contradict) > 0:
+		a.Claims.Genuine, a.Grades.Genuine = IsRefuted, GradeClaimed
+	case a.Level >= Attested:
+		a.Claims.Genuine, a.Grades.Genuine = IsShown, GradeSigned
+	case k.Plausible:
+		a.Grades.Genuine = GradeClaimed
+	}
+	a.Reasons = append(append(a.Reasons, a.Card.Contradict...), a.Card.Reasons...)
+	for _, f := range a.Card.Findings {
+		if r := reasonOf(f); !slices.Contains(a.Card.Contradict, r) {
+			a.Reasons = append(a.Reasons, r)
+		}
+	}
 }
 
 // proven says how much memory the rate shows, and what it assumes.

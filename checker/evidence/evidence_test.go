@@ -133,7 +133,7 @@ func TestAssess(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.session(t)
-			a, err := Assess(s.Transcript(), s.Challenge())
+			a, err := Assess(s.Transcript(), s.Challenge(), NVIDIA())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +172,7 @@ func TestAssess(t *testing.T) {
 // The figures in the testimony are the verdict's.
 func TestAssessFigures(t *testing.T) {
 	s := player{}.play(t)
-	a, err := Assess(s.Transcript(), s.Challenge())
+	a, err := Assess(s.Transcript(), s.Challenge(), NVIDIA())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestAssessRefusesABrokenTranscript(t *testing.T) {
 			s := player{}.play(t)
 			tr := s.Transcript()
 			tt.change(&tr)
-			a, err := Assess(tr, s.Challenge())
+			a, err := Assess(tr, s.Challenge(), NVIDIA())
 			var clause *challenges.ClauseError
 			if !errors.As(err, &clause) || clause.Clause != tt.clause {
 				t.Fatalf("error %v, want one of clause %s", err, tt.clause)

@@ -134,7 +134,7 @@ func (p rememberer) play(t *testing.T) *challenges.Session {
 			}
 		}
 		if !done && len(core.Roots) == set.Rounds {
-			feed(challenges.Event{Frame: control.Sign(challenges.NewResult(core))})
+			feed(challenges.Event{Frame: control.Sign(challenges.NewResult(core, nil))})
 		}
 	}
 	if !done {
@@ -231,7 +231,7 @@ func TestAssessMemory(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.play.play(t)
-			a, err := Assess(s.Transcript(), s.Challenge())
+			a, err := Assess(s.Transcript(), s.Challenge(), NVIDIA())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -273,7 +273,7 @@ func TestAssessMemoryFigures(t *testing.T) {
 	set := remembered(t)
 	for _, slower := range []time.Duration{1, 2, 12} {
 		s := rememberer{walks: slower * set.WalkTime()}.play(t)
-		a, err := Assess(s.Transcript(), s.Challenge())
+		a, err := Assess(s.Transcript(), s.Challenge(), NVIDIA())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ func TestAssessKeepsClaimsApart(t *testing.T) {
 	for name, s := range map[string]*challenges.Session{
 		"memory": rememberer{}.play(t), "compute": player{}.play(t), "fp64fma": player{profile: smallFP64}.play(t),
 	} {
-		a, err := Assess(s.Transcript(), s.Challenge())
+		a, err := Assess(s.Transcript(), s.Challenge(), NVIDIA())
 		if err != nil {
 			t.Fatal(err)
 		}

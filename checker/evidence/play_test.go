@@ -53,6 +53,9 @@ type player struct {
 	abort  bool
 	far    bool             // the run is shorter than the round trips that a figure needs
 	end    challenges.Cause // ends the session after the last frame; EndNone: at the deadline
+
+	telemetry func(elapsed time.Duration) []byte                     // nil: none
+	attest    func(id challenges.Hash, core *challenges.Core) []byte // nil: nothing signs
 }
 
 // play drives a session with the player and returns it done.
@@ -125,7 +128,14 @@ func (p player) play(t *testing.T) *challenges.Session {
 	case p.abort:
 		feed(challenges.Event{Frame: control.Sign(challenges.NewAbort(challenges.AbortOverrun))})
 	case len(core.Roots) == row.Rounds:
-		feed(challenges.Event{Frame: control.Sign(challenges.NewResult(core))})
+		var signed []byte
+		if p.telemetry != nil {
+			core.Telemetry = p.telemetry(now)
+		}
+		if p.attest != nil {
+			signed = p.attest(s.ID(), &core)
+		}
+		feed(challenges.Event{Frame: control.Sign(challenges.NewResult(core, signed))})
 	}
 	if !done {
 		if p.end == challenges.EndNone {
