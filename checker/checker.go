@@ -21,6 +21,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 )
@@ -109,6 +110,7 @@ type Config struct {
 	Spools     Spools              // nil: openings wait in memory
 	Restored   Restored            // nil: never restored
 	Providers  []challenges.NodeID // whom to check
+	Trust      evidence.Trust      // what identity evidence is judged by
 	Random     io.Reader           // for secrets; nil: the system's
 	Log        *slog.Logger
 	Metrics    prometheus.Registerer // takes one checker; nil: nobody reads them
@@ -133,6 +135,7 @@ type Checker struct {
 	handing sync.WaitGroup // receipts on their way
 
 	mu     sync.Mutex
+	trust  evidence.Trust
 	offers map[challenges.NodeID]challenges.Offer
 	rtts   map[challenges.NodeID]time.Duration // least seen
 	probes map[uint64]map[challenges.NodeID]*report.Slices
@@ -168,7 +171,7 @@ func New(cfg Config) (*Checker, error) {
 	}
 	c := &Checker{
 		cfg: cfg, id: id, network: cfg.Registry.Hash(), params: &cfg.Registry.Params, clock: cfg.Registry.Clock(), log: cfg.Log,
-		offers: make(map[challenges.NodeID]challenges.Offer),
+		trust: cfg.Trust, offers: make(map[challenges.NodeID]challenges.Offer),
 		rtts:   make(map[challenges.NodeID]time.Duration),
 		probes: make(map[uint64]map[challenges.NodeID]*report.Slices),
 		open:   make(map[uint64]*sync.WaitGroup), changed: make(chan struct{}, 1), asked: make(map[committee.Target]bool),

@@ -132,7 +132,7 @@ func (c *Checker) finish(ctx context.Context, i *issued, fleet report.FleetPart)
 	c.metrics.lags(t.Events)
 	f.Item = &report.Item{
 		Challenge: i.session.ID(), Kind: i.Kind, Device: i.Device, Profile: i.profile, Outcome: v.Outcome,
-		OpsLower: v.OpsLower, Claim: i.claim, Slot: i.slot, Fleet: fleet, Transcript: f.Info.Hash,
+		OpsLower: v.OpsLower, Claim: i.claim, Slot: i.slot, Fleet: fleet, Card: c.card(ctx, t, i.Challenge), Transcript: f.Info.Hash,
 	}
 	if r, ok := t.Refusal(); ok {
 		f.Item.Reason = r.Reason

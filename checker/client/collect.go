@@ -20,10 +20,13 @@ import (
 type Collector struct {
 	registry  *committee.Registry
 	clients   []*Client
+	trust     evidence.Trust
 	next      uint64
 	tries     int // at the epoch `next`, while a transcript could not be fetched
 	standings map[challenges.NodeID]reputation.Standing
 	ran       []reputation.Ran // in the latest global slots
+	signed    []sighting       // of cards, in the epoch that is being folded
+	conflicts map[challenges.NodeID][]evidence.Conflict
 	shared    map[challenges.NodeID][]SharedDevice
 	tested    uint64 // epochs that shared takes into account
 }
@@ -31,9 +34,13 @@ type Collector struct {
 // maxRan bounds what is remembered of global slots: the latest runs.
 const maxRan = 1 << 18
 
-// NewCollector makes a collector over the checkers' APIs.
-func NewCollector(r *committee.Registry, clients []*Client) *Collector {
-	return &Collector{registry: r, clients: clients, standings: make(map[challenges.NodeID]reputation.Standing)}
+// NewCollector makes a collector over the checkers' APIs. trust is what identity
+// evidence is judged by.
+func NewCollector(r *committee.Registry, clients []*Client, trust evidence.Trust) *Collector {
+	return &Collector{
+		registry: r, clients: clients, trust: trust,
+		standings: make(map[challenges.NodeID]reputation.Standing), conflicts: make(map[challenges.NodeID][]evidence.Conflict),
+	}
 }
 
 // Update folds every epoch that all reachable checkers have sealed. A checker
@@ -86,7 +93,11 @@ func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) err
 		c.standings[p], _ = reputation.Fold(c.standings[p], a, &c.registry.Params)
 		for _, o := range a.Observers {
 			c.slots(epoch, p, o)
+			c.sight(epoch, p, o)
 		}
+	}
+	if err := c.conflict(ctx, live); err != nil {
+		return err
 	}
 	c.ran = c.ran[max(0, len(c.ran)-maxRan):]
 	return nil
@@ -122,54 +133,6 @@ func (c *Collector) slots(epoch uint64, provider challenges.NodeID, o reputation
 	}
 }
 
-// maxTries is how often a failing fetch holds an epoch up: a checker that serves
-// errors must not stop the others' words from counting.
-const maxTries = 3
-
-// prove replays what is said to be wrong: a proof needs no trust, and without
-// its transcript the word of a checker is unknown. A fetch that failed says
-// nothing yet: its error leaves the epoch unfolded, to be tried again.
-func (c *Collector) prove(ctx context.Context, cl *Client, checker challenges.NodeID, o *report.Observation) error {
-	for i, it := range o.Items {
-		if it.Outcome != challenges.Wrong {
-			continue
-		}
-		file, err := cl.Transcript(ctx, it.Transcript)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, report.ErrNotFound), errors.Is(err, ErrOther):
-			o.Items[i].Outcome = challenges.Unknown
-		case err != nil && c.tries < maxTries:
-			c.tries++
-			return fmt.Errorf("proof of wrong work by %s: %w", o.Provider.Short(), err)
-		case err != nil, !c.proves(file, checker, o, it):
-			o.Items[i].Outcome = challenges.Unknown
-		}
-	}
-	return nil
-}
-
-// proves reports that a file is the proof for exactly this item: one transcript
-// is one item's, of one checker.
-func (c *Collector) proves(file []byte, checker challenges.NodeID, o *report.Observation, it report.Item) bool {
-	f, err := Verify(file, c.registry)
-	if err != nil || !f.OK || *f.Outcome != challenges.Wrong {
-		return false
-	}
-	env, err := challenges.DecodeEnvelope(file)
-	if err != nil || env.Signer != checker {
-		return false
-	}
-	t, ch, err := challenges.OpenTranscript(env)
-	if err != nil {
-		return false
-	}
-	inner, err := challenges.DecodeEnvelope(t.Challenge)
-	return err == nil && inner.ID() == it.Challenge && ch.Provider == o.Provider && ch.Epoch == o.Epoch &&
-		ch.Kind == it.Kind && ch.Device == it.Device
-}
-
 // Epochs is how many epochs are folded.
 func (c *Collector) Epochs() uint64 { return c.next }
 
@@ -180,6 +143,7 @@ func (c *Collector) Providers() []Provider {
 	for id, s := range c.standings {
 		p := Describe(&s, &c.registry.Params)
 		p.share(c.shared[id])
+		p.conflict(c.conflicts[id])
 		out = append(out, p)
 	}
 	Rank(out)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 )
 
@@ -34,7 +35,7 @@ func only(t *testing.T, c *Collector) Provider {
 func TestCollectorFoldsOnce(t *testing.T) {
 	r := network()
 	a, b := newFakeChecker(t, keyA), newFakeChecker(t, keyB)
-	c := NewCollector(r, clientsOf(a, b))
+	c := NewCollector(r, clientsOf(a, b), evidence.NVIDIA())
 	update(t, c)
 	if c.Epochs() != 0 || len(c.Providers()) != 0 {
 		t.Fatalf("%d epochs, %d providers before the first", c.Epochs(), len(c.Providers()))
@@ -79,7 +80,7 @@ func TestCollectorCheckerDown(t *testing.T) {
 	a, b := newFakeChecker(t, keyA), newFakeChecker(t, keyB)
 	a.seal(r, 0, saw(providerKey, "u", item(1, challenges.Pass)))
 	b.server.Close()
-	c := NewCollector(r, clientsOf(b, a))
+	c := NewCollector(r, clientsOf(b, a), evidence.NVIDIA())
 	for range 2 {
 		err := c.Update(t.Context())
 		if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(b.server.URL, "http://")) {
@@ -125,7 +126,7 @@ func TestCollectorRefuses(t *testing.T) {
 			a.seal(r, 0, o, saw(otherKey, "u"))
 			good := a.replace(0, nil)
 			a.replace(0, append(good[:1:1], c.row))
-			col := NewCollector(r, clientsOf(a))
+			col := NewCollector(r, clientsOf(a), evidence.NVIDIA())
 			if err := col.Update(t.Context()); !errors.Is(err, c.want) || !strings.Contains(err.Error(), "epoch 0") {
 				t.Errorf("error %v, want %v of epoch 0", err, c.want)
 			}
@@ -149,7 +150,7 @@ func TestCollectorLeavesOut(t *testing.T) {
 	a.seal(r, 1, saw(providerKey, "u", item(2, challenges.Pass)), saw(providerKey, "u", item(3, challenges.Pass)))
 	a.observations[2] = a.observations[1] // of an epoch before
 	a.sealed = 3
-	c := NewCollector(r, clientsOf(a))
+	c := NewCollector(r, clientsOf(a), evidence.NVIDIA())
 	update(t, c)
 	if p := only(t, c); p.Outcomes != (Outcomes{Pass: 2}) || c.Epochs() != 3 {
 		t.Errorf("%+v after %d epochs, want one probe and one item", p.Outcomes, c.Epochs())
@@ -161,7 +162,7 @@ func TestCollectorCancelled(t *testing.T) {
 	a.seal(network(), 0, saw(providerKey, "u"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	c := NewCollector(network(), clientsOf(a))
+	c := NewCollector(network(), clientsOf(a), evidence.NVIDIA())
 	if err := c.Update(ctx); !errors.Is(err, context.Canceled) || c.Epochs() != 0 {
 		t.Errorf("error %v, %d epochs", err, c.Epochs())
 	}
@@ -189,7 +190,7 @@ func TestCollectorEpochLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := NewCollector(r, []*Client{cl})
+	c := NewCollector(r, []*Client{cl}, evidence.NVIDIA())
 	if err := c.Update(t.Context()); err == nil || c.Epochs() != 1 || only(t, c).Outcomes.Pass != 1 {
 		t.Errorf("error %v, %d epochs", err, c.Epochs())
 	}
@@ -222,7 +223,7 @@ func TestCollectorRanks(t *testing.T) {
 		good, bad = bad, good
 	}
 	a.seal(r, 0, saw(bad, "ud", item(1, challenges.Late)), saw(good, "uu", item(2, challenges.Pass)))
-	c := NewCollector(r, clientsOf(a))
+	c := NewCollector(r, clientsOf(a), evidence.NVIDIA())
 	update(t, c)
 	p := c.Providers()
 	if len(p) != 2 || p[0].ID != challenges.IDOf(good) || p[0].Score != 1 || p[1].Score != 0 {

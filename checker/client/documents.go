@@ -99,6 +99,16 @@ type SharedDevice struct {
 	ApartSlow    int               `json:"apart_slow"`
 }
 
+// Card is what a device's results say and show of the card that made them.
+type Card struct {
+	Device     string           `json:"device"`
+	Level      evidence.Level   `json:"level"`
+	Model      *string          `json:"model"`      // in gpu/models, by its telemetry: a claim; null without
+	Identity   *challenges.Hash `json:"identity"`   // of the card that signed: the hash of its key; null without
+	Contradict uint64           `json:"contradict"` // results with something that cannot be true
+	Code       *string          `json:"code"`       // of the latest of them; null without
+}
+
 // Provider is what is known of a provider: GET /v1/providers/ID.
 type Provider struct {
 	ID            challenges.NodeID   `json:"id"`
@@ -110,7 +120,9 @@ type Provider struct {
 	Throughput    []Throughput        `json:"throughput"`     // of every flavour that was asked for
 	Memory        Memory              `json:"memory"`
 	Together      Together            `json:"together"`
-	Shared        []SharedDevice      `json:"shared"` // of a collector: one checker sees too little
+	Attested      bool                `json:"attested"` // the cards signed: level L3 or more
+	Cards         []Card              `json:"cards"`    // what the results say and show of them
+	Shared        []SharedDevice      `json:"shared"`   // of a collector: one checker sees too little
 	Availability  Availability        `json:"availability"`
 	Outcomes      Outcomes            `json:"outcomes"`
 	ByKind        map[string]Outcomes `json:"by_kind"`
@@ -124,10 +136,10 @@ type Provider struct {
 func Describe(s *reputation.Standing, p *committee.Params) Provider {
 	a := reputation.Available(s, p)
 	d := Provider{
-		ID: s.Provider, Level: reputation.LevelOf(s), Score: reputation.Score(s, p), Provisional: true,
+		ID: s.Provider, Level: reputation.LevelOf(s, p), Score: reputation.Score(s, p), Provisional: true,
 		ThroughputOps: reputation.Throughput(s, challenges.Int8), ClaimOps: reputation.Claim(s, challenges.Int8),
-		Throughput: []Throughput{},
-		Together:   Together{reputation.Share(s.Fleets), len(s.Fleets)}, Shared: []SharedDevice{},
+		Throughput: []Throughput{}, Cards: []Card{},
+		Together: Together{reputation.Share(s.Fleets), len(s.Fleets)}, Shared: []SharedDevice{},
 		Availability: Availability(a), Outcomes: outcomes(s, ""), ByKind: make(map[string]Outcomes),
 		Flags: reputation.Flags(s, p), Reasons: reputation.Why(s, p), Proofs: append([]challenges.Hash{}, s.Proofs...), Epochs: s.Next,
 	}
@@ -137,11 +149,29 @@ func Describe(s *reputation.Standing, p *committee.Params) Provider {
 		v := s.Reads * memory.ItemBytes
 		d.Memory.ReadBytes = &v
 	}
+	d.Attested = d.Level >= evidence.Attested
+	for i := range s.Cards {
+		d.Cards = append(d.Cards, describeCard(s, &s.Cards[i], p))
+	}
 	for _, r := range s.Rates {
 		d.Throughput = append(d.Throughput, Throughput{r.Flavour, reputation.Throughput(s, r.Flavour), r.Claim})
 	}
 	for _, k := range challenges.Kinds() {
 		d.ByKind[string(k)] = outcomes(s, k)
+	}
+	return d
+}
+
+func describeCard(s *reputation.Standing, c *reputation.Card, p *committee.Params) Card {
+	d := Card{Device: c.Device, Level: reputation.LevelOfCard(s, c, p), Contradict: c.Contradicts}
+	if c.Model != "" {
+		d.Model = &c.Model
+	}
+	if c.Identity != (challenges.Hash{}) {
+		d.Identity = &c.Identity
+	}
+	if c.Code != "" {
+		d.Code = &c.Code
 	}
 	return d
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 )
 
 // FuzzVerify feeds files, and payloads that a member has signed: with a valid
@@ -51,7 +52,7 @@ func FuzzVerify(f *testing.F) {
 		if !registered {
 			registry = nil
 		}
-		got, err := Verify(file, registry)
+		got, err := Verify(file, registry, evidence.NVIDIA())
 		if err != nil {
 			if !errors.Is(err, ErrUnreadable) || signed {
 				t.Fatalf("error %v", err)
@@ -62,7 +63,7 @@ func FuzzVerify(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _ := Verify(file, registry)
+		again, _ := Verify(file, registry, evidence.NVIDIA())
 		if same, _ := json.Marshal(again); string(same) != string(doc) {
 			t.Fatalf("two findings of one file:\n%s\n%s", doc, same)
 		}

@@ -63,6 +63,9 @@ type game struct {
 	spoil        uint64        // added to every entry
 	refuse       string        // reason
 	abort        bool          // after the first round
+
+	telemetry []byte                                                 // nil: none
+	attest    func(id challenges.Hash, core *challenges.Core) []byte // nil: nothing signs
 }
 
 func (g game) defaults() game {
@@ -236,7 +239,11 @@ func (d *drive) compute() {
 			d.step(challenges.Event{Frame: control.Sign(challenges.NewAbort(challenges.AbortOverrun))})
 		}
 	}
-	d.step(challenges.Event{Frame: control.Sign(challenges.NewResult(core))})
+	var signed []byte
+	if core.Telemetry = d.telemetry; d.attest != nil {
+		signed = d.attest(d.s.ID(), &core)
+	}
+	d.step(challenges.Event{Frame: control.Sign(challenges.NewResult(core, signed))})
 }
 
 func (d *drive) matrix(s challenges.Shape, key challenges.Hash) []byte {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 )
@@ -64,7 +65,7 @@ func TestCollectorProves(t *testing.T) {
 				it.Transcript, it.Challenge = a.keep(t, c.file), challengeOf(t, c.file)
 			}
 			a.seal(r, 0, saw(providerKey, "u", it, late))
-			col := NewCollector(r, clientsOf(a))
+			col := NewCollector(r, clientsOf(a), evidence.NVIDIA())
 			update(t, col)
 			p := only(t, col)
 			want := Outcomes{Wrong: 1, Late: 1}
@@ -95,7 +96,7 @@ func TestCollectorProves(t *testing.T) {
 			a.seal(r, 0)
 			a.seal(r, 1)
 			a.seal(r, o.Epoch, o)
-			col := NewCollector(r, clientsOf(a))
+			col := NewCollector(r, clientsOf(a), evidence.NVIDIA())
 			update(t, col)
 			if p := only(t, col); p.Outcomes.Wrong != 0 || len(p.Proofs) != 0 {
 				t.Errorf("%+v, proofs %v", p.Outcomes, p.Proofs)
@@ -111,7 +112,7 @@ func TestCollectorProves(t *testing.T) {
 			it.Kind, it.Profile = g.kind(), profile
 			it.Transcript, it.Challenge = a.keep(t, file), challengeOf(t, file)
 			a.seal(r, 0, saw(providerKey, "u", it))
-			col := NewCollector(r, clientsOf(a))
+			col := NewCollector(r, clientsOf(a), evidence.NVIDIA())
 			update(t, col)
 			if p := only(t, col); p.GPU() != (Outcomes{Wrong: 1}) || !slices.Equal(p.Proofs, []challenges.Hash{it.Transcript}) {
 				t.Errorf("%+v, proofs %v", p.GPU(), p.Proofs)
@@ -124,7 +125,7 @@ func TestCollectorProves(t *testing.T) {
 		it.Transcript = challenges.Hash{0xee}
 		a.transcripts[it.Transcript] = game{spoil: 1}.file(t)
 		a.seal(r, 0, saw(providerKey, "u", it))
-		col := NewCollector(r, clientsOf(a))
+		col := NewCollector(r, clientsOf(a), evidence.NVIDIA())
 		update(t, col)
 		if p := only(t, col); p.Outcomes.Wrong != 0 || len(p.Flags) != 0 {
 			t.Errorf("%+v, flags %v", p.Outcomes, p.Flags)
@@ -157,7 +158,7 @@ func TestCollectorWaitsForAProof(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return NewCollector(r, []*Client{c})
+		return NewCollector(r, []*Client{c}, evidence.NVIDIA())
 	}
 	c := broken(func(n int) bool { return n == 1 })
 	if err := c.Update(t.Context()); err == nil || c.Epochs() != 0 {

@@ -120,7 +120,7 @@ func TestCollectorFindsASharedCard(t *testing.T) {
 			for epoch := range uint64(60) {
 				w.seal(epoch, fakes...)
 			}
-			c := NewCollector(w.registry, clientsOf(fakes...))
+			c := NewCollector(w.registry, clientsOf(fakes...), evidence.NVIDIA())
 			update(t, c)
 			providers := c.Providers()
 			if len(providers) != len(tt.card) {
@@ -153,7 +153,7 @@ func TestCollectorFindsASharedCard(t *testing.T) {
 				}
 			}
 			// One checker alone sees too little of it.
-			alone := NewCollector(w.registry, clientsOf(fakes[0]))
+			alone := NewCollector(w.registry, clientsOf(fakes[0]), evidence.NVIDIA())
 			update(t, alone)
 			for _, p := range alone.Providers() {
 				if len(p.Shared) > 0 {
@@ -194,7 +194,7 @@ func TestCollectorTakesSlotsOfThePlanAlone(t *testing.T) {
 				}
 				liar.seal(w.registry, epoch, obs...)
 			}
-			c := NewCollector(w.registry, clientsOf(append(honest, liar)...))
+			c := NewCollector(w.registry, clientsOf(append(honest, liar)...), evidence.NVIDIA())
 			update(t, c)
 			for _, p := range c.Providers() {
 				if len(p.Shared) > 0 || slices.Contains(p.Flags, reputation.FlagSharedDevice) {
@@ -254,7 +254,7 @@ func TestCollectorSlots(t *testing.T) {
 		{"a slot to come", epoch, change(func(it *report.Item) { it.Slot += 1000 }), 0, false, false},
 		{"no number of a slot", epoch, change(func(it *report.Item) { it.Slot = 1<<64 - 1 }), 0, false, false},
 	} {
-		c := NewCollector(w.registry, nil)
+		c := NewCollector(w.registry, nil, evidence.NVIDIA())
 		c.slots(tt.epoch, in.Target.Provider, reputation.Observer{Checker: me, Items: []report.Item{tt.item}})
 		if len(c.ran) != tt.ran {
 			t.Errorf("%s: %d runs, want %d", tt.name, len(c.ran), tt.ran)
@@ -275,7 +275,7 @@ func TestCollectorForgetsOldSlots(t *testing.T) {
 	w := slotWorld{network(keyA, keyB), slotDevices, []int{0, 1, 2, 3, 4, 5}, false}
 	a, b := newFakeChecker(t, keyA), newFakeChecker(t, keyB)
 	w.seal(0, a, b)
-	c := NewCollector(w.registry, clientsOf(a, b))
+	c := NewCollector(w.registry, clientsOf(a, b), evidence.NVIDIA())
 	c.ran = make([]reputation.Ran, maxRan-1)
 	update(t, c)
 	fresh := 0
@@ -310,7 +310,7 @@ func TestCollectorCountsSlotsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := NewCollector(w.registry, []*Client{a.client, cl})
+	c := NewCollector(w.registry, []*Client{a.client, cl}, evidence.NVIDIA())
 	for range 2 {
 		if err := c.Update(t.Context()); err == nil || len(c.ran) > 0 || c.Epochs() != 0 {
 			t.Fatalf("error %v, %d runs of an epoch that is not folded", err, len(c.ran))

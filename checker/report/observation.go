@@ -5,6 +5,7 @@ package report
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -33,7 +34,35 @@ type Item struct {
 	Claim      uint64          // ops/s, or bytes of memory, from the provider's offer
 	Slot       uint64          // the global slot that it ran in, from 1 on; 0: none
 	Fleet      FleetPart       // the zero value: alone
+	Card       CardPart        // the zero value: the result says nothing of its card
 	Transcript challenges.Hash // object id of the sealed transcript
+}
+
+// CardPart is what a result says and shows of the card that made it. The item's
+// transcript shows it to anybody.
+type CardPart struct {
+	_          struct{}        `cbor:",toarray"`
+	Level      evidence.Level  // of the transcript
+	Model      string          // name in gpu/models, as telemetry has it; empty: none
+	Identity   challenges.Hash // of the card that signed; zeros: none
+	Contradict string          // code of the first thing that cannot be true; empty: none
+}
+
+// PartOf is a card's part in an item.
+func PartOf(k *evidence.Card, l evidence.Level) CardPart {
+	part := CardPart{Level: l, Model: k.Model, Identity: k.Identity}
+	if len(k.Contradict) > 0 {
+		part.Contradict = k.Contradict[0].Code
+	}
+	return part
+}
+
+// check bounds the fields.
+func (p *CardPart) check() error {
+	if p.Level > 5 {
+		return fmt.Errorf("level %d", p.Level)
+	}
+	return errors.Join(challenges.Text("model", p.Model, 64), challenges.Text("code", p.Contradict, 32))
 }
 
 // FleetPart is what a provider's devices did together in a run of a whole group.
@@ -116,6 +145,9 @@ func (o *Observation) Check() error {
 		}
 		if !it.Outcome.Valid() || len(it.Device) > 64 || len(it.Reason) > 16 {
 			return fmt.Errorf("item %d: out of range", i)
+		}
+		if err := it.Card.check(); err != nil {
+			return fmt.Errorf("item %d: card: %w", i, err)
 		}
 	}
 	return nil

@@ -63,6 +63,7 @@ type Standing struct {
 	Memory    []Figure // bytes proven, and claimed
 	Reads     uint64   // largest lower bound of items of memory read at random, items/s; 0: none yet
 	Fleets    []Figure // what its devices did together, and were claimed to
+	Cards     []Card   // ascending by device
 	Proofs    []challenges.Hash
 
 	Slices    uint64 // probe instants seen
@@ -114,6 +115,7 @@ func (s *Standing) clone() Standing {
 	c.Rates = slices.Clone(s.Rates)
 	c.Memory = slices.Clone(s.Memory)
 	c.Fleets = slices.Clone(s.Fleets)
+	c.Cards = slices.Clone(s.Cards)
 	c.Proofs = slices.Clone(s.Proofs)
 	return c
 }
@@ -151,6 +153,7 @@ func (s *Standing) observer(epoch uint64, o Observer) {
 			s.Reads = max(s.Reads, it.OpsLower)
 			s.Memory = kept(s.Memory, Figure{Epoch: epoch, Checker: o.Checker, Ops: it.Proven(), Claim: it.Claim})
 		}
+		s.card(o.Checker, it)
 		if it.Outcome == challenges.Wrong && len(s.Proofs) < MaxProofs {
 			s.Proofs = append(s.Proofs, it.Transcript)
 		}
@@ -233,8 +236,13 @@ func (s *Standing) checker(id challenges.NodeID) *CheckerRate {
 // Check bounds the fields of a standing read from a store.
 func (s *Standing) Check() error {
 	if max(len(s.Figures), len(s.Memory), len(s.Fleets)) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Kinds) > len(challenges.Kinds()) ||
-		len(s.Rates) > len(challenges.Flavours()) {
-		return fmt.Errorf("%d figures, %d proofs, %d kinds, %d rates", len(s.Figures), len(s.Proofs), len(s.Kinds), len(s.Rates))
+		len(s.Rates) > len(challenges.Flavours()) || len(s.Cards) > MaxCards {
+		return fmt.Errorf("%d figures, %d proofs, %d kinds, %d rates, %d cards", len(s.Figures), len(s.Proofs), len(s.Kinds), len(s.Rates), len(s.Cards))
+	}
+	for _, c := range s.Cards {
+		if len(c.Words) > MaxWords {
+			return fmt.Errorf("card %q: %d words", c.Device, len(c.Words))
+		}
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
-	"github.com/assaynet/assay/checker/evidence"
 )
 
 // Flags that a standing can carry.
@@ -19,6 +18,9 @@ const (
 	FlagBelowClaim    = "below-claim"    // the median figure is well under the claim
 	FlagBelowMemory   = "below-memory"   // the median of the memory proven is well under the claim
 	FlagOversold      = "oversold"       // together its devices do well under what they claim
+
+	FlagCardContradicted = "card-contradicted" // what its results say of a card cannot be true
+	FlagUnlikeModel      = "unlike-model"      // a card's rates do not stand to each other as its model's
 )
 
 // Flags reads the flags off a standing, in a fixed order.
@@ -35,6 +37,12 @@ func Flags(s *Standing, p *committee.Params) []string {
 	}
 	if below(s.Fleets, half(p.BelowFigures), p, p.FleetPercent) {
 		flags = append(flags, FlagOversold)
+	}
+	if len(contradicted(s, p)) > 0 {
+		flags = append(flags, FlagCardContradicted)
+	}
+	if len(unlike(s, p)) > 0 {
+		flags = append(flags, FlagUnlikeModel)
 	}
 	return flags
 }
@@ -162,8 +170,8 @@ func Claim(s *Standing, f challenges.Flavour) uint64 {
 // passed, times reachability, times the share of its claim that was shown in the
 // flavour where that is least, of those with a figure, times what lacks of its
 // memory and of its devices' work at one time. It is 0 without a pass,
-// without any figure (a provider can see to it that there is none), and with a
-// proof of wrong work. Refusals count as failures beyond an allowance; neutral
+// without any figure (a provider can see to it that there is none), with a
+// proof of wrong work, and where a card is not what it is called. Refusals count as failures beyond an allowance; neutral
 // ones and unknown never.
 func Score(s *Standing, p *committee.Params) float64 {
 	passes := float64(s.gpu(challenges.Pass))
@@ -183,7 +191,7 @@ func Score(s *Standing, p *committee.Params) float64 {
 			least, shown = min(least, float64(r.Best)/float64(r.Claim)), true
 		}
 	}
-	if !shown {
+	if !shown || len(contradicted(s, p)) > 0 || len(unlike(s, p)) > 0 {
 		return 0
 	}
 	return score * least * enough(s.Memory, p.MemoryPercent) * enough(s.Fleets, p.FleetPercent)
@@ -198,10 +206,6 @@ func enough(figures []Figure, percent uint8) float64 {
 	}
 	return math.Min(1, *share*100/float64(percent))
 }
-
-// LevelOf is the grade of identity evidence. Simulated devices stay at L0; until
-// telemetry is judged nothing reaches L1.
-func LevelOf(*Standing) evidence.Level { return 0 }
 
 func median[T uint64 | float64](v []T) T {
 	v = slices.Clone(v)

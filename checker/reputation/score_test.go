@@ -231,7 +231,8 @@ func TestThroughputAndLevel(t *testing.T) {
 			t.Errorf("%s: claim %d, want %d", tt.name, got, tt.claim)
 		}
 	}
-	if got := LevelOf(&s); got != 0 {
+	p := committee.Standard()
+	if got := LevelOf(&s, &p); got != 0 {
 		t.Errorf("level %v of a simulated device", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 )
 
@@ -96,6 +97,12 @@ func drawSeen(t *rapid.T, checkers int, epoch uint64) []Seen {
 			}
 			if rapid.Bool().Draw(t, "together") {
 				it = together(rapid.ByteRange(1, 2).Draw(t, "run"), rapid.Uint64Range(0, 400).Draw(t, "sum"), rapid.Uint64Range(0, 400).Draw(t, "claimed"), it)
+			}
+			if rapid.Bool().Draw(t, "card") {
+				it = of(evidence.Level(rapid.IntRange(0, 5).Draw(t, "level")), rapid.Byte().Draw(t, "identity"), it)
+				if rapid.Bool().Draw(t, "doubtful") {
+					it = doubtful(it)
+				}
 			}
 			s.Observation.Items = append(s.Observation.Items, it)
 		}
