@@ -71,7 +71,7 @@ func decoded[T any](table byte, at int, change func(v *T)) func(t testing.TB, db
 		var v T
 		check(t, challenges.Unmarshal(values[at][1:], &v))
 		change(&v)
-		check(t, db.Set(keys[at], append([]byte{1}, challenges.Marshal(&v)...), nil))
+		check(t, db.Set(keys[at], append([]byte{format}, challenges.Marshal(&v)...), nil))
 	}
 }
 
@@ -144,7 +144,7 @@ func TestCheckFinds(t *testing.T) {
 		{"begun: ended too", func(t testing.TB, db *pebble.DB) {
 			keys, _ := rowsUnder(t, db, []byte{2})
 			keys[0][0] = 3
-			check(t, db.Set(keys[0], append([]byte{1, 0x81, 0x58, 32}, make([]byte, 32)...), nil))
+			check(t, db.Set(keys[0], append([]byte{format, 0x81, 0x58, 32}, make([]byte, 32)...), nil))
 		}, []string{"begun ended too", "ended no such row"}},
 		{"ended: gone", deleted(3, 0), []string{" did not end with it|ended otherwise|not ended so"}},
 		{"ended: other transcript", flipped(3, 0, 1), []string{"ended no transcript|no such row"}},
@@ -162,14 +162,14 @@ func TestCheckFinds(t *testing.T) {
 		}, []string{"transcripts holds transcript"}},
 		{"transcripts: not CBOR", func(t testing.TB, db *pebble.DB) {
 			k, _ := whole(t, db)
-			check(t, db.Set(k, []byte{1, 0xff}, nil))
+			check(t, db.Set(k, []byte{format, 0xff}, nil))
 		}, []string{"transcripts canonical"}},
 		{"transcripts: gone", deleted(5, 0), []string{"ended no transcript", "index no such transcript"}},
 		{"transcripts: emptied", func(t testing.TB, db *pebble.DB) {
 			k, _ := whole(t, db)
-			check(t, db.Set(k, []byte{1}, nil))
+			check(t, db.Set(k, []byte{format}, nil))
 		}, []string{"index deleted before its time"}},
-		{"transcripts: wide key", set(append([]byte{5}, make([]byte, 40)...), []byte{1}), []string{"transcripts key of 41 bytes"}},
+		{"transcripts: wide key", set(append([]byte{5}, make([]byte, 40)...), []byte{format}), []string{"transcripts key of 41 bytes"}},
 		{"index: gone", deleted(6, 10), []string{"transcripts not in the index"}},
 		{"index: twice", moved(6, 10, 4, true), []string{"index another time", "index in the index twice"}},
 		{"index: outcome", decoded(6, 10, func(i *report.TranscriptInfo) { i.Outcome = challenges.Late }), []string{"index says something else"}},
@@ -206,16 +206,16 @@ func TestCheckFinds(t *testing.T) {
 		{"standings: flavour", decoded(10, 0, func(s *reputation.Standing) { s.Rates[0].Flavour = challenges.BF16 }), []string{"standings another standing"}},
 		{"standings: epoch", decoded(10, 0, func(s *reputation.Standing) { s.Next++ }), []string{"standings it ends before epoch"}},
 		{"standings: other key", moved(10, 0, 3, false), []string{"standings of another provider", "standings no observation leads"}},
-		{"sealed: lower", set([]byte{11}, []byte{1, 0x81, 3}), []string{"observations the epoch is not sealed"}},
-		{"sealed: higher", set([]byte{11}, []byte{1, 0x81, 5}), []string{"observations no observation"}},
+		{"sealed: lower", set([]byte{11}, []byte{format, 0x81, 3}), []string{"observations the epoch is not sealed"}},
+		{"sealed: higher", set([]byte{11}, []byte{format, 0x81, 5}), []string{"observations no observation"}},
 		{"offers: signature", flipped(12, 0, 1), []string{"offers does not verify"}},
 		{"offers: other key", moved(12, 0, 3, false), []string{"offers signed by"}},
 		{"uses: gone", deleted(13, 0), []string{"uses-index no such use"}},
 		{"uses: other time", decoded(13, 0, func(u *challenges.Use) { u.At++ }), []string{"uses not in uses-index", "uses-index another time"}},
 		{"uses-index: gone", deleted(14, 0), []string{"uses not in uses-index"}},
-		{"uses-index: a value", set(append([]byte{14, 0x80, 0, 0, 0, 0, 0, 0, 4}, h9()...), []byte{1, 7}), []string{"uses-index want none"}},
-		{"restored", set([]byte{16}, []byte{1, 0x80}), []string{"restored canonical|not"}},
-		{"retained", set([]byte{17}, []byte{1, 0x80}), []string{"retained not"}},
+		{"uses-index: a value", set(append([]byte{14, 0x80, 0, 0, 0, 0, 0, 0, 4}, h9()...), []byte{format, 7}), []string{"uses-index want none"}},
+		{"restored", set([]byte{16}, []byte{format, 0x80}), []string{"restored canonical|not"}},
+		{"retained", set([]byte{17}, []byte{format, 0x80}), []string{"retained not"}},
 		{"copies: gone", deleted(18, 0), []string{"copies-index no such copy"}},
 		{"copies: other key", moved(18, 0, 3, false), []string{"copies holds a copy of challenge", "copies-index no such copy"}},
 		{"copies: result", decoded(18, 0, func(c *receipt.Copy) { c.Result = "other" }), []string{"copies copies-index says something else"}},
@@ -223,17 +223,17 @@ func TestCheckFinds(t *testing.T) {
 		{"copies: limits", decoded(18, 0, func(c *receipt.Copy) { c.Signatures = nil }), []string{"copies 0 signatures"}},
 		{"copies: another provider's", func(t testing.TB, db *pebble.DB) {
 			id, c := copied(store.Meta{Network: network(), Node: idOf(9)}, 1, 0, 0)
-			set(append([]byte{18}, id[:]...), append([]byte{1}, challenges.Marshal(&c)...))(t, db)
+			set(append([]byte{18}, id[:]...), append([]byte{format}, challenges.Marshal(&c)...))(t, db)
 		}, []string{"copies not this node"}},
-		{"copies: wide key", set(append([]byte{18}, make([]byte, 40)...), []byte{1}), []string{"copies key of 41 bytes"}},
+		{"copies: wide key", set(append([]byte{18}, make([]byte, 40)...), []byte{format}), []string{"copies key of 41 bytes"}},
 		{"copies-index: gone", deleted(19, 0), []string{"copies not in copies-index"}},
 		{"copies-index: twice", moved(19, 0, 4, true), []string{"copies-index another time"}},
 		{"copies-index: outcome", decoded(19, 0, func(i *receipt.Info) { i.Outcome = challenges.Wrong }), []string{"copies copies-index says something else"}},
 		{"copies-index: no outcome", decoded(19, 0, func(i *receipt.Info) { i.Outcome = 99 }), []string{"copies-index outcome 99"}},
-		{"copies-retained", set([]byte{20}, []byte{1, 0x80}), []string{"copies-retained not"}},
+		{"copies-retained", set([]byte{20}, []byte{format, 0x80}), []string{"copies-retained not"}},
 		{"a table of nobody", set([]byte{0x77, 1}, nil), []string{"unknown of no table"}},
 		{"a table before the first", set([]byte{0, 1}, nil), []string{"unknown of no table"}},
-		{"a short key", set([]byte{10, 1}, []byte{1}), []string{"standings key of 2 bytes"}},
+		{"a short key", set([]byte{10, 1}, []byte{format}), []string{"standings key of 2 bytes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := world{vfs.NewMem(), "db"}

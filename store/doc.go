@@ -27,7 +27,7 @@
 //
 // A key is one table byte and fields of fixed width, integers big-endian. Times
 // are Unix time in ns with the sign bit flipped, so that they sort. A value is a
-// version byte, 1, and the canonical CBOR of an array, or the bytes of an
+// version byte, 2, and the canonical CBOR of an array, or the bytes of an
 // envelope, which are that too.
 //
 //	table            key after the table byte        value

@@ -20,7 +20,11 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/store"
+	"github.com/assaynet/assay/store/table"
 )
+
+// format is what each value begins with.
+const format = table.Version
 
 func blake(b []byte) [32]byte { return blake3.Sum256(b) }
 
@@ -131,9 +135,9 @@ func TestFormat(t *testing.T) {
 		name   string
 		change func(db *pebble.DB) error
 	}{
-		{"version", func(db *pebble.DB) error { return db.Set([]byte{1}, []byte{2, 0x80}, nil) }},
+		{"version", func(db *pebble.DB) error { return db.Set([]byte{1}, []byte{format - 1, 0x80}, nil) }},
 		{"kind", func(db *pebble.DB) error {
-			v := append([]byte{1, 0x83, 0x61, 'x', 0x58, 32}, make([]byte, 32)...)
+			v := append([]byte{format, 0x83, 0x61, 'x', 0x58, 32}, make([]byte, 32)...)
 			return db.Set([]byte{1}, append(append(v, 0x58, 32), make([]byte, 32)...), nil)
 		}},
 		{"foreign", func(db *pebble.DB) error {
@@ -182,7 +186,7 @@ func TestCorrupt(t *testing.T) {
 			name  string
 			value []byte
 		}{
-			{"empty", nil}, {"other version", []byte{9, 0x80}}, {"not CBOR", []byte{1, 0xff}},
+			{"empty", nil}, {"other version", []byte{9, 0x80}}, {"not CBOR", []byte{format, 0xff}},
 		} {
 			if bad.name == "not CBOR" && strings.Contains("transcripts offers uses-index", c.table) {
 				continue // envelopes are opened by their reader

@@ -11,7 +11,7 @@ import (
 )
 
 // Version is the first byte of every value.
-const Version = 1
+const Version = 2
 
 // Table is the first byte of every key.
 type Table byte
