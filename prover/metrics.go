@@ -45,14 +45,15 @@ const (
 // checker or a challenge: each label takes its values from a list in the code, so
 // that no peer can make series.
 type metrics struct {
-	challenges *prometheus.CounterVec // result
-	running    prometheus.Gauge
-	round      prometheus.Histogram
-	openings   prometheus.Counter
-	probes     prometheus.Counter
-	strangers  prometheus.Counter
-	offers     prometheus.Counter
-	ledger     *prometheus.CounterVec // op
+	challenges   *prometheus.CounterVec // result
+	running      prometheus.Gauge
+	round        prometheus.Histogram
+	openings     prometheus.Counter
+	attestations *prometheus.CounterVec // result
+	probes       prometheus.Counter
+	strangers    prometheus.Counter
+	offers       prometheus.Counter
+	ledger       *prometheus.CounterVec // op
 }
 
 func newMetrics() *metrics {
@@ -73,17 +74,21 @@ func newMetrics() *metrics {
 			Help:    "From asking the device for a round's product to its root, with the wait for the positions that its key needs.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .075, .1, .15, .25, .5, 1, 2.5, 10},
 		}),
-		openings:  counter("opening_bytes_total", "Bytes of openings sent."),
-		probes:    counter("probes_total", "Probes that were answered to the end."),
-		strangers: counter("strangers_limited_total", "Probes of strangers beyond their allowance."),
-		offers:    counter("offers_served_total", "Offers sent."),
-		ledger:    counters("ledger_errors_total", "Operations of the ledger that failed, by operation.", "op"),
+		openings:     counter("opening_bytes_total", "Bytes of openings sent."),
+		attestations: counters("attestations_total", "Results of cards that can be read, by whether the card signed them.", "result"),
+		probes:       counter("probes_total", "Probes that were answered to the end."),
+		strangers:    counter("strangers_limited_total", "Probes of strangers beyond their allowance."),
+		offers:       counter("offers_served_total", "Offers sent."),
+		ledger:       counters("ledger_errors_total", "Operations of the ledger that failed, by operation.", "op"),
 	}
 	for _, r := range []string{resultAnswered, resultAborted, resultLeft, resultYielded, resultFailed} {
 		m.challenges.WithLabelValues(r)
 	}
 	for _, r := range reasons {
 		m.challenges.WithLabelValues(refused(r))
+	}
+	for _, how := range []string{attestAttached, attestNone, attestFailed} {
+		m.attestations.WithLabelValues(how)
 	}
 	m.ledger.WithLabelValues(opUse)
 	m.ledger.WithLabelValues(opEnded)
@@ -92,7 +97,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.challenges, m.running, m.round, m.openings, m.probes, m.strangers, m.offers, m.ledger}
+	return []prometheus.Collector{m.challenges, m.running, m.round, m.openings, m.attestations, m.probes, m.strangers, m.offers, m.ledger}
 }
 
 // Describe is part of prometheus.Collector.

@@ -167,7 +167,7 @@ func TestRecordedReasonAndFault(t *testing.T) {
 		reason, fault, detail string
 		xid                   uint32
 	}{
-		{"answered", [][]byte{challenges.NewRoot(0, challenges.Hash{}, challenges.Hash{}, 0), challenges.NewResult(challenges.Core{})}, nil, "", "", "", 0},
+		{"answered", [][]byte{challenges.NewRoot(0, challenges.Hash{}, challenges.Hash{}, 0), challenges.NewResult(challenges.Core{}, nil)}, nil, "", "", "", 0},
 		{"refused", [][]byte{challenges.NewRefusal(challenges.ReasonQuota, 0)}, nil, "quota", "", "", 0},
 		{"aborted", [][]byte{challenges.NewRoot(0, challenges.Hash{}, challenges.Hash{}, 0), challenges.NewAbort(challenges.AbortTenant)}, errTenant, "tenant", "", "a tenant came", 0},
 		{

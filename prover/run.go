@@ -104,12 +104,13 @@ func (w *work) commit(ctx, busy context.Context, run gpu.Run, roots chan<- chall
 	}
 	close(roots)
 	core.Telemetry = w.sampler.stop() // while the last openings travel
+	signed := w.attest(busy, &core)
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-sent:
 	}
-	return w.send(ctx, challenges.NewResult(core))
+	return w.send(ctx, challenges.NewResult(core, signed))
 }
 
 // listen answers each request for positions: it must name the round whose turn

@@ -1,7 +1,7 @@
 package selftest
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/gpu"
+	"github.com/assaynet/assay/gpu/attest"
 	"github.com/assaynet/assay/gpu/models"
 	"github.com/assaynet/assay/gpu/telemetry"
 )
@@ -73,7 +74,23 @@ func (l *lane) card(ctx context.Context) {
 	}
 	s, _ := l.d.Monitor.Sample(within) // what it lacks is not compared
 	verdict, says, remedy := judgeCard(l.d.Card, l.d.Model, i, s)
+	if odd := judgeTelemetry(i, s); verdict == OK && odd != "" {
+		verdict, says = Warn, says+"; checkers will not believe it: "+odd
+		remedy = "if NVIDIA's own driver and library answer here, a rule is wrong about this card: report it with --bundle"
+	}
 	l.add(check, verdict, says, remedy)
+}
+
+// judgeTelemetry is the first thing that checkers will find wrong with what the card
+// says; empty: nothing.
+func judgeTelemetry(i telemetry.Inventory, s telemetry.Snapshot) string {
+	j := telemetry.Judge(telemetry.Record{Inventory: i, Snapshots: []telemetry.Snapshot{s}}, telemetry.Work{})
+	for _, f := range j.Findings {
+		if f.Hard {
+			return f.String()
+		}
+	}
+	return ""
 }
 
 // judgeCard decides whether a card is the configured one, and of the configured
@@ -203,18 +220,28 @@ func (l *lane) attestation(ctx context.Context) {
 		l.failed(ctx, check, err)
 		return
 	}
-	verdict, says, remedy := judgeAttestation(e, err, nonce)
+	verdict, says, remedy := judgeAttestation(e, err, nonce, l.t.cfg.Roots)
 	l.add(check, verdict, says, remedy)
 }
 
-func judgeAttestation(e gpu.Evidence, err error, nonce [32]byte) (verdict, says, remedy string) {
+// judgeAttestation verifies what the card signed as a checker will.
+func judgeAttestation(e gpu.Evidence, err error, nonce [32]byte, roots attest.Trust) (verdict, says, remedy string) {
 	switch {
 	case errors.Is(err, gpu.ErrNoAttestation):
 		return Skip, err.Error() + ": levels above L2 need it", ""
 	case err != nil:
 		return Warn, "the card did not sign: " + err.Error(), "check that confidential computing is on and that the driver is its vendor's for it"
-	case len(e.Report) == 0 || !bytes.Contains(e.Report, nonce[:]):
-		return Warn, "what the card signed does not have the nonce", "update the driver; levels above L2 need a signed nonce"
 	}
-	return OK, fmt.Sprintf("signed a nonce: %d bytes, certificates %d bytes", len(e.Report), len(e.Certificates)), ""
+	if len(roots.Devices) == 0 {
+		roots = attest.NVIDIA()
+	}
+	r := attest.Verify(attest.Evidence{Report: e.Report, Chain: e.Certificates, Nonce: &nonce}, roots, attest.Reference{})
+	switch {
+	case r.NonceOK != nil && !*r.NonceOK:
+		return Warn, "what the card signed does not have the nonce", "update the driver; levels above L2 need a signed nonce"
+	case !r.Holds():
+		why := slices.DeleteFunc(r.Reasons, func(f attest.Reason) bool { return f.Code == attest.CodeSimulated })
+		return Warn, "what the card signed does not verify: " + why[0].Error(), "update the driver; checkers will give no level above L2"
+	}
+	return OK, fmt.Sprintf("%s signed a nonce: card %x, driver %s, VBIOS %s", r.Chip, r.DeviceID[:8], cmp.Or(r.Driver, "-"), cmp.Or(r.VBIOS, "-")), ""
 }

@@ -1,7 +1,6 @@
 package selftest
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/gpu"
+	"github.com/assaynet/assay/gpu/attest/synthetic"
 	"github.com/assaynet/assay/gpu/exam"
 	"github.com/assaynet/assay/gpu/models"
 	"github.com/assaynet/assay/gpu/telemetry"
@@ -113,7 +113,7 @@ type fakeMonitor struct {
 	xid       uint32
 
 	inventoryErr, sampleErr, processesErr, attestErr error
-	forgets                                          bool // signs another nonce
+	forgets, forged                                  bool // signs another nonce; another report than the one it gives
 }
 
 func (m *fakeMonitor) Inventory(context.Context) (telemetry.Inventory, error) {
@@ -133,6 +133,9 @@ func (m *fakeMonitor) Processes(context.Context) ([]telemetry.Process, error) {
 	return m.processes, m.processesErr
 }
 
+// vendor made the fake's card.
+var vendor = synthetic.New([32]byte{1})
+
 func (m *fakeMonitor) Attest(_ context.Context, nonce [32]byte) (gpu.Evidence, error) {
 	if m.attestErr != nil {
 		return gpu.Evidence{}, m.attestErr
@@ -140,7 +143,11 @@ func (m *fakeMonitor) Attest(_ context.Context, nonce [32]byte) (gpu.Evidence, e
 	if m.forgets {
 		nonce[0]++
 	}
-	return gpu.Evidence{Report: append(bytes.Repeat([]byte{7}, 36), nonce[:]...), Certificates: []byte("PEM")}, nil
+	e := vendor.Card(synthetic.CardConfig{}).Sign(nonce)
+	if m.forged {
+		e.Report[110] ^= 1
+	}
+	return gpu.Evidence{Report: e.Report, Certificates: e.Chain}, nil
 }
 
 func (m *fakeMonitor) Xid(context.Context, time.Duration) (uint32, error) { return m.xid, nil }
@@ -189,6 +196,7 @@ func newWorld(t *testing.T) *world {
 		},
 	}
 	w.cfg = Config{
+		Roots: vendor.Trust(),
 		Devices: []Device{{
 			Device: w.card, Model: spec, Card: testUUID, Monitor: w.monitor,
 			Open: func(context.Context) (string, error) { return "kernels sm_90a, driver for CUDA 12.4", nil },

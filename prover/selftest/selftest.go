@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/gpu"
+	"github.com/assaynet/assay/gpu/attest"
 	"github.com/assaynet/assay/gpu/exam"
 	"github.com/assaynet/assay/gpu/models"
 )
@@ -44,6 +45,7 @@ type Config struct {
 	Cases    []exam.Case   // that cards are compared in; nil: exam.Cases
 	Every    time.Duration // between samples of a card; 0: 200 ms
 	Versions Versions
+	Roots    attest.Trust                    // of what cards sign; none: NVIDIA's
 	Progress func(done, of int, what string) // may be nil; called by several goroutines, never at once
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/gpu"
+	"github.com/assaynet/assay/gpu/attest"
 	"github.com/assaynet/assay/gpu/models"
 	"github.com/assaynet/assay/gpu/telemetry"
 )
@@ -50,7 +51,7 @@ func good() map[string]want {
 		"hook":             {OK, "file /run/tenant: free", ""},
 		"key":              {OK, "mode 0600, provider ab00", ""},
 		"clock":            {OK, "synchronised, at most 12ms off; the checker's is the same", ""},
-		"attestation":      {OK, "signed a nonce: 68 bytes", ""},
+		"attestation":      {OK, "GH100 signed a nonce: card ", ""},
 	}
 }
 
@@ -254,6 +255,9 @@ func TestRun(t *testing.T) {
 		}, Warn, one("clock", Warn, "connection refused", "check --checker")},
 		{"signs nothing", func(w *world) { w.monitor.attestErr = gpu.ErrNoAttestation }, OK, one("attestation", Skip, "levels above L2 need it", "")},
 		{"signs another nonce", func(w *world) { w.monitor.forgets = true }, Warn, one("attestation", Warn, "does not have the nonce", "update the driver")},
+		{"signs another report", func(w *world) { w.monitor.forged = true }, Warn, one("attestation", Warn, "does not verify: signature-invalid", "no level above L2")},
+		{"signs with keys of nobody's", func(w *world) { w.cfg.Roots = attest.NVIDIA() }, Warn, one("attestation", Warn, "does not verify: chain-root", "no level above L2")},
+		{"says what no card says", func(w *world) { w.monitor.inventory.Cores = 4 }, Warn, one("card", Warn, "will not believe it: cores", "a rule is wrong about this card")},
 		{"cannot sign", func(w *world) { w.monitor.attestErr = errors.New("GPU is lost") }, Warn, one("attestation", Warn, "did not sign: GPU is lost", "confidential")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
