@@ -17,6 +17,7 @@ import (
 	"github.com/assaynet/assay/checker"
 	"github.com/assaynet/assay/checker/api"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/p2p"
 	"github.com/assaynet/assay/store"
 	"github.com/assaynet/assay/store/spool"
@@ -37,6 +38,7 @@ type CheckerConfig struct {
 	Listen   []string                              // multiaddrs
 	API      string                                // host:port
 	Metrics  string                                // host:port of metrics and health alone; empty: none
+	Trust    evidence.Trust                        // what identity evidence is judged by
 	Network  func(checker.Network) checker.Network // decorates; nil: as it is
 	Log      *slog.Logger
 }
@@ -139,7 +141,7 @@ func (c *Checker) API() string { return c.apiURL }
 func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	cfg := checker.Config{
 		Key: c.cfg.Key, Registry: c.cfg.Registry, Network: c.host, Challenges: c.db, Epochs: c.db, Reports: c.db, Offers: c.db, Log: c.cfg.Log,
-		Metrics: c.metrics, Restored: c.db,
+		Metrics: c.metrics, Restored: c.db, Trust: c.cfg.Trust,
 	}
 	if c.cfg.Network != nil {
 		cfg.Network = c.cfg.Network(c.host)
@@ -167,6 +169,15 @@ func (c *Checker) Run(ctx context.Context, providers []Peer) error {
 	err = daemon.Run(ctx)
 	stop()
 	return errors.Join(err, keeping.Wait())
+}
+
+// SetTrust changes what identity evidence is judged by.
+func (c *Checker) SetTrust(t evidence.Trust) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.daemon != nil {
+		c.daemon.SetTrust(t)
+	}
 }
 
 // ready is the daemon's health; before Run there is none.

@@ -22,11 +22,12 @@ type Config struct {
 	Name     string   `yaml:"name"`
 	Operator string   `yaml:"operator"`
 	Region   string   `yaml:"region"`
-	Network  string   `yaml:"network"` // path of network.yaml
-	Listen   []string `yaml:"listen"`  // multiaddrs
-	API      string   `yaml:"api"`     // checker: host:port
-	Metrics  string   `yaml:"metrics"` // host:port of metrics and health; empty: none of its own
-	Devices  []Device `yaml:"devices"` // provider
+	Network  string   `yaml:"network"`  // path of network.yaml
+	Listen   []string `yaml:"listen"`   // multiaddrs
+	API      string   `yaml:"api"`      // checker: host:port
+	Metrics  string   `yaml:"metrics"`  // host:port of metrics and health; empty: none of its own
+	Evidence string   `yaml:"evidence"` // checker: folder of reference manifests and OCSP responses; empty: none
+	Devices  []Device `yaml:"devices"`  // provider
 
 	// Of a provider with cards: assay-gpu, and NVIDIA's libraries; empty: where they
 	// usually are.
@@ -71,6 +72,9 @@ func ReadConfig(dir string, getenv func(string) string) (Config, error) {
 	if !filepath.IsAbs(c.Network) {
 		c.Network = filepath.Join(dir, c.Network)
 	}
+	if c.Evidence != "" && !filepath.IsAbs(c.Evidence) {
+		c.Evidence = filepath.Join(dir, c.Evidence)
+	}
 	for _, path := range []*string{&c.Worker, &c.Driver, &c.NVML, &c.CUBLASLt} {
 		*path = inFolder(dir, *path)
 	}
@@ -96,7 +100,7 @@ func (c *Config) override(getenv func(string) string) {
 	prefix := "ASSAY_" + strings.ToUpper(c.Kind) + "_"
 	for key, field := range map[string]*string{
 		"NAME": &c.Name, "OPERATOR": &c.Operator, "REGION": &c.Region, "NETWORK": &c.Network, "API": &c.API,
-		"METRICS": &c.Metrics, "WORKER": &c.Worker, "DRIVER": &c.Driver, "NVML": &c.NVML, "CUBLASLT": &c.CUBLASLt,
+		"METRICS": &c.Metrics, "EVIDENCE": &c.Evidence, "WORKER": &c.Worker, "DRIVER": &c.Driver, "NVML": &c.NVML, "CUBLASLT": &c.CUBLASLt,
 		"LOG": &c.Log, "LOG_FORMAT": &c.LogFormat,
 	} {
 		if v := getenv(prefix + key); v != "" {
@@ -127,6 +131,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("log_format: %q, want text or json", c.LogFormat)
 	}
 	switch {
+	case c.Kind == KindProvider && c.Evidence != "":
+		return errors.New("evidence: only a checker judges any")
 	case c.Kind == KindChecker && c.API == "":
 		return errors.New("api: empty; want host:port")
 	case c.Kind == KindChecker && len(c.Devices) > 0:

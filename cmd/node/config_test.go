@@ -87,6 +87,7 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"unknown format", checkerYAML + "log_format: xml\n", `log_format: "xml"`},
 		{"checker without API", replace(checkerYAML, "api: 127.0.0.1:8420", ""), "api: empty"},
 		{"checker with devices", checkerYAML + "devices: [{id: a, model: sim-100}]\n", "devices: a checker has none"},
+		{"provider with evidence", providerYAML + "evidence: rims\n", "evidence: only a checker"},
 		{"provider with API", providerYAML + "api: 127.0.0.1:8420\n", "api: a provider has none"},
 		{"provider without devices", providerYAML[:strings.Index(providerYAML, "devices:")], "devices: empty"},
 		{"unknown model", replace(providerYAML, "sim-400", "h100"), "devices[1].model: "},

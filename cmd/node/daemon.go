@@ -17,7 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/cmd/node/file"
+	"github.com/assaynet/assay/cmd/node/trust"
 	"github.com/assaynet/assay/prover/control"
 )
 
@@ -39,6 +41,7 @@ type files struct {
 	config  Config
 	network Network
 	key     ed25519.PrivateKey
+	trust   evidence.Trust // of a checker
 }
 
 func (d DaemonConfig) read() (files, error) {
@@ -53,6 +56,13 @@ func (d DaemonConfig) read() (files, error) {
 	}
 	if f.network, err = ReadNetwork(path); err != nil {
 		return f, err
+	}
+	if f.trust, err = trust.Load(f.config.Evidence); err != nil {
+		return f, err
+	}
+	// A simulation's root would give cards that are none a level.
+	if f.trust.Simulated() && !f.network.Registry.Simulated {
+		return f, fmt.Errorf("evidence: %s has roots besides NVIDIA's, and network %q is not simulated", f.config.Evidence, f.network.Registry.Name)
 	}
 	f.key, err = file.ReadKey(filepath.Join(d.Dir, "key"))
 	return f, err
@@ -77,6 +87,9 @@ func Check(d DaemonConfig, w io.Writer) error {
 	}
 	if f.config.Metrics != "" {
 		fmt.Fprintf(w, "metrics   http://%s\n", f.config.Metrics)
+	}
+	if f.config.Evidence != "" {
+		fmt.Fprintf(w, "evidence  %s: %d manifests, %d OCSP responses\n", f.config.Evidence, len(f.trust.Reference.RIMs), len(f.trust.Reference.OCSP))
 	}
 	if f.config.Kind == KindProvider {
 		f.printProvider(w, d.Dir)
@@ -180,7 +193,7 @@ func RunChecker(ctx context.Context, d DaemonConfig) (err error) {
 	log, level := d.logger(f.config)
 	c, err := OpenChecker(CheckerConfig{
 		Dir: d.Dir, Name: f.config.Name, Key: f.key, Registry: &f.network.Registry, Listen: f.config.Listen, API: f.config.API,
-		Metrics: f.config.Metrics, Log: log,
+		Metrics: f.config.Metrics, Trust: f.trust, Log: log,
 	})
 	if err != nil {
 		return err
@@ -191,7 +204,10 @@ func RunChecker(ctx context.Context, d DaemonConfig) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.Run(ctx, f.network.Providers) })
 	g.Go(func() error {
-		d.reload(ctx, f, log, level, func(n files) error { return c.SetProviders(n.network.Providers) })
+		d.reload(ctx, f, log, level, func(n files) error {
+			c.SetTrust(n.trust)
+			return c.SetProviders(n.network.Providers)
+		})
 		return nil
 	})
 	err = g.Wait()

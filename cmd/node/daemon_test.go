@@ -240,6 +240,11 @@ func TestReloadRefuses(t *testing.T) {
 		{"another API", checkerYAML, 1, config("8420", "8421"), "addresses have changed"},
 		{"another address", checkerYAML, 1, config("udp/4100", "udp/4200"), "addresses have changed"},
 		{"metrics", checkerYAML, 1, config("name: one", "name: one\nmetrics: 127.0.0.1:1"), "addresses have changed"},
+		{"evidence elsewhere", checkerYAML, 1, func(t *testing.T, dir string) {
+			check(t, os.Mkdir(filepath.Join(dir, "rims"), 0o755))
+			config("name: one", "name: one\nevidence: rims")(t, dir)
+		}, "needs a restart"},
+		{"evidence that is not there", checkerYAML, 1, config("name: one", "name: one\nevidence: rims"), "rims"},
 		{"another device", providerYAML, 10, config("sim-100", "sim-200"), "devices have changed"},
 		{"a device less", providerYAML, 10, config("  - {id: gpu1, model: sim-400}\n", ""), "devices have changed"},
 		{"key for all to read", checkerYAML, 1, func(t *testing.T, dir string) {

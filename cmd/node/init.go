@@ -32,6 +32,10 @@ api: 127.0.0.1:8420
 # A second address for metrics and health alone, for example where api is public.
 # metrics: 127.0.0.1:9420
 
+# A folder of reference manifests and OCSP responses, by which what cards sign is
+# graded beyond their identity. Read again on SIGHUP.
+# evidence: evidence
+
 # debug, info, warn or error; text or json.
 log: info
 log_format: text

@@ -32,6 +32,7 @@ type ProviderConfig struct {
 	Registry  *committee.Registry
 	Listen    []string // multiaddrs
 	Devices   []gpu.Device
+	Monitors  map[string]gpu.Monitor              // of simulated devices, by device; those of cards are the fleet's
 	Admission prover.Admission                    // nil: the default
 	Network   func(prover.Network) prover.Network // decorates; nil: as it is
 	Operator  string
@@ -118,7 +119,7 @@ func (p *Provider) start(cfg ProviderConfig, boot [16]byte) error {
 	c := prover.Config{
 		Key: cfg.Key, Registry: cfg.Registry, Devices: cfg.Devices, Network: network, Ledger: p.db, Copies: p.db,
 		Admission: cfg.Admission, Operator: cfg.Operator, Region: cfg.Region, Version: Version, Addrs: p.host.Addrs(),
-		Boot: boot, Log: cfg.Log, Metrics: metrics,
+		Boot: boot, Log: cfg.Log, Metrics: metrics, Monitors: cfg.Monitors,
 	}
 	if f := cfg.fleet; f != nil {
 		c.Tenants, c.Monitors = f.tenancy, f.monitors
