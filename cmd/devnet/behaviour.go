@@ -28,6 +28,7 @@ const (
 type stage struct {
 	seed    uint64
 	genesis time.Time
+	vendor  vendor
 	shared  *cheat.Pool
 }
 
@@ -63,6 +64,10 @@ func (s *stage) behave(i int, kind string, cfg *node.ProviderConfig) error {
 		return fromPool(cfg, pool, 1, has)
 	case Oversold:
 		return fromPool(cfg, cheat.NewPool(cheat.PoolConfig{Cards: soldCards, Runs: has}), soldDevices, has)
+	case Attested:
+		return s.attested(i, cfg)
+	case Counterfeit:
+		return s.counterfeit(i, cfg)
 	case Honest:
 	default:
 		return fmt.Errorf("behaviour %q", kind)

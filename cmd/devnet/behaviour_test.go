@@ -18,7 +18,7 @@ import (
 // planting plants kinds in their order and returns each provider's devices.
 func planting(t *testing.T, kinds ...string) [][]gpu.Device {
 	t.Helper()
-	s := stage{seed: 1, genesis: time.Now()}
+	s := stage{seed: 1, genesis: time.Now(), vendor: newVendor(1)}
 	r := committee.Registry{Params: committee.Devnet()}
 	var out [][]gpu.Device
 	for i, kind := range kinds {
@@ -43,10 +43,17 @@ func TestBehaveClaims(t *testing.T) {
 			model = "sim-400"
 		case Oversold:
 			devices = 4
+		case Attested, Counterfeit:
+			model = cardModel
 		}
 		spec, err := models.Lookup(model)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if kind == Counterfeit { // the name is all that it has of the model
+			if spec, err = models.Lookup(otherModel); err != nil {
+				t.Fatal(err)
+			}
 		}
 		got := planting(t, kind)[0]
 		if len(got) != devices {

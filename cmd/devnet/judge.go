@@ -8,6 +8,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/reputation"
 )
 
@@ -27,7 +28,10 @@ type planted struct {
 	Behaviour string
 }
 
-func newJudge(r *committee.Registry, apis []string, p []planted) (*judge, error) {
+// honest reports that nothing bad was planted.
+func (p planted) honest() bool { return p.Behaviour == Honest || p.Behaviour == Attested }
+
+func newJudge(r *committee.Registry, apis []string, p []planted, trust evidence.Trust) (*judge, error) {
 	j := &judge{params: &r.Params, planted: p}
 	for _, a := range apis {
 		c, err := client.New(a)
@@ -36,7 +40,7 @@ func newJudge(r *committee.Registry, apis []string, p []planted) (*judge, error)
 		}
 		j.clients = append(j.clients, c)
 	}
-	j.collector = client.NewCollector(r, j.clients)
+	j.collector = client.NewCollector(r, j.clients, trust)
 	return j, nil
 }
 
@@ -105,7 +109,16 @@ func expect(p []planted, docs []client.Provider) []Expectation {
 		case Oversold:
 			add(has(reputation.FlagOversold), "flag %s", reputation.FlagOversold)
 			add(d.Outcomes.Wrong == 0, "no hard mark")
-		case Honest:
+		case Counterfeit:
+			add(has(reputation.FlagCardContradicted), "flag %s", reputation.FlagCardContradicted)
+			add(has(reputation.FlagUnlikeModel), "flag %s", reputation.FlagUnlikeModel)
+			add(d.Level == 0, "level L0")
+			add(d.Outcomes.Wrong == 0, "no hard mark")
+		case Attested, Honest:
+			if p[i].Behaviour == Attested {
+				add(d.Attested && d.Level == 4, "level L4, simulated")
+				add(len(d.Cards) == 1 && d.Cards[0].Identity != nil, "the identity of its card")
+			}
 			add(d.GPU().Pass >= 3, "at least 3 passes")
 			shown := func(t client.Throughput) bool { return t.Ops != nil }
 			add(slices.ContainsFunc(d.Throughput, shown), "a throughput")
@@ -113,7 +126,7 @@ func expect(p []planted, docs []client.Provider) []Expectation {
 			add(d.Memory.Bytes == nil || *d.Memory.Bytes >= d.Memory.ClaimBytes*7/10, "no less than 70 %% of the claimed memory proven")
 			above := true
 			for k, other := range docs {
-				if p[k].Behaviour != Honest && other.Score >= d.Score {
+				if !p[k].honest() && other.Score >= d.Score {
 					above = false
 				}
 			}
@@ -140,7 +153,7 @@ func partner(p []planted, i int) int {
 // forHonest reports that ok holds against every honest provider.
 func forHonest(p []planted, docs []client.Provider, ok func(client.Provider) bool) bool {
 	for i, d := range docs {
-		if p[i].Behaviour == Honest && !ok(d) {
+		if p[i].honest() && !ok(d) {
 			return false
 		}
 	}

@@ -98,6 +98,16 @@ func TestExpect(t *testing.T) {
 			d.Score, d.Flags, d.Memory.Bytes, d.Outcomes.Wrong = 0, []string{reputation.FlagBelowMemory}, new(uint64(800_000)), 1
 		}), want{"flag below-memory": true, "under half of the claimed memory proven": true, "no hard mark": false}},
 
+		{"found", Counterfeit, doc(func(d *client.Provider) {
+			d.Score, d.Flags = 0, []string{reputation.FlagCardContradicted, reputation.FlagUnlikeModel}
+		}), want{"flag card-contradicted": true, "flag unlike-model": true, "level L0": true, "no hard mark": true}},
+		{"telemetry alone", Counterfeit, doc(func(d *client.Provider) {
+			d.Score, d.Flags = 0, []string{reputation.FlagCardContradicted}
+		}), want{"flag card-contradicted": true, "flag unlike-model": false, "level L0": true, "no hard mark": true}},
+		{"believed", Counterfeit, doc(func(d *client.Provider) {
+			d.Score, d.Level = 0.8, 2
+		}), want{"flag card-contradicted": false, "flag unlike-model": false, "level L0": false, "no hard mark": true}},
+
 		{"found", Oversold, doc(func(d *client.Provider) {
 			d.Score, d.Flags = 0.8, []string{reputation.FlagOversold}
 		}), want{"flag oversold": true, "no hard mark": true}},
@@ -233,6 +243,42 @@ func TestExpectSharer(t *testing.T) {
 			if want := (Expectation{"provider-1", expect, c.want[k]}); got[k] != want {
 				t.Errorf("%s: %+v, want %+v", c.name, got[k], want)
 			}
+		}
+	}
+}
+
+// TestExpectAttested: an attested provider is an honest one whose card is known.
+func TestExpectAttested(t *testing.T) {
+	signed := func(d *client.Provider) {
+		d.Level, d.Attested, d.Cards = 4, true, []client.Card{{Device: "gpu0", Level: 4, Identity: &challenges.Hash{1}}}
+	}
+	p := []planted{{Name: "a", Behaviour: Attested}, {Name: "b", Behaviour: Honest}, {Name: "c", Behaviour: Liar}}
+	for _, c := range []struct {
+		name   string
+		edit   func(d *client.Provider)
+		missed []string
+	}{
+		{"as it should be", signed, nil},
+		{"no identity", func(d *client.Provider) { signed(d); d.Cards[0].Identity = nil }, []string{"the identity of its card"}},
+		{"identity alone", func(d *client.Provider) { signed(d); d.Level = 3 }, []string{"level L4, simulated"}},
+		{"not called attested", func(d *client.Provider) { signed(d); d.Attested = false }, []string{"level L4, simulated"}},
+		{"flagged", func(d *client.Provider) { signed(d); d.Flags = []string{reputation.FlagCardContradicted} }, []string{"no flag"}},
+		{"below the liar", func(d *client.Provider) { signed(d); d.Score = 0 }, []string{"score above every planted cheater"}},
+	} {
+		liar := doc(func(d *client.Provider) {
+			d.Score, d.Outcomes.Wrong, d.Flags = 0.1, 1, []string{reputation.FlagWorkIncorrect}
+		})
+		var missed []string
+		for _, e := range expect(p, []client.Provider{doc(c.edit), doc(nil), liar}) {
+			if !e.Met {
+				missed = append(missed, e.Expect)
+				if e.Provider != "a" {
+					t.Errorf("%s: %+v", c.name, e)
+				}
+			}
+		}
+		if !slices.Equal(missed, c.missed) {
+			t.Errorf("%s: missed %q, want %q", c.name, missed, c.missed)
 		}
 	}
 }

@@ -20,8 +20,11 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/cmd/node"
 	"github.com/assaynet/assay/cmd/node/file"
+	"github.com/assaynet/assay/cmd/node/trust"
+	"github.com/assaynet/assay/gpu"
 )
 
 // settle is how long the nodes have to come up before epoch 0.
@@ -31,6 +34,8 @@ const settle = 1500 * time.Millisecond
 type network struct {
 	cfg       Config
 	registry  committee.Registry
+	vendor    vendor
+	trust     evidence.Trust
 	checkers  []*node.Checker
 	providers []*node.Provider
 	planted   []planted
@@ -103,6 +108,14 @@ func start(cfg Config) (_ *network, err error) {
 	if err := file.Write(filepath.Join(cfg.Dir, "registry.cbor"), challenges.Marshal(&n.registry)); err != nil {
 		return nil, err
 	}
+	n.vendor = newVendor(cfg.Seed)
+	folder := filepath.Join(cfg.Dir, evidenceDir)
+	if err := n.vendor.publish(folder, n.vendor.card(0, gpu.SimDriver, gpu.SimVBIOS)); err != nil {
+		return nil, err
+	}
+	if n.trust, err = trust.Load(folder); err != nil {
+		return nil, err
+	}
 	if err := n.startNodes(genesis); err != nil {
 		return nil, err
 	}
@@ -113,7 +126,7 @@ func start(cfg Config) (_ *network, err error) {
 	for i, c := range n.checkers {
 		apis[i] = c.API()
 	}
-	n.judge, err = newJudge(&n.registry, apis, n.planted)
+	n.judge, err = newJudge(&n.registry, apis, n.planted, n.trust)
 	return n, err
 }
 
@@ -129,7 +142,7 @@ func prepare(cfg *Config) (made []string, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	names := []string{"devnet.json", "registry.cbor"}
+	names := []string{"devnet.json", "registry.cbor", evidenceDir}
 	for i := range cfg.Checkers {
 		names = append(names, fmt.Sprintf("checker-%d", i+1))
 	}
@@ -168,14 +181,14 @@ func (n *network) startNodes(genesis time.Time) error {
 			api = n.cfg.Listen
 		}
 		c, err := node.CreateChecker(node.CheckerConfig{
-			Dir: dir, Name: name, Key: k, Registry: &n.registry, Listen: listen(number), API: api, Log: n.cfg.Log.With("node", name),
+			Dir: dir, Name: name, Key: k, Registry: &n.registry, Listen: listen(number), API: api, Trust: n.trust, Log: n.cfg.Log.With("node", name),
 		})
 		if err != nil {
 			return hint(fmt.Errorf("%s: %w", name, err), api)
 		}
 		n.checkers = append(n.checkers, c)
 	}
-	behaviours := stage{seed: n.cfg.Seed, genesis: genesis}
+	behaviours := stage{seed: n.cfg.Seed, genesis: genesis, vendor: n.vendor}
 	for i, kind := range n.cfg.Providers {
 		name := fmt.Sprintf("provider-%d", i+1)
 		dir, k, err := folder(name)

@@ -47,7 +47,9 @@ type ProviderRow struct {
 	Outcomes      client.Outcomes            `json:"outcomes"`
 	ByKind        map[string]client.Outcomes `json:"by_kind"`
 	Flags         []string                   `json:"flags"`
-	Reasons       []evidence.Reason          `json:"reasons"` // for each flag
+	Reasons       []evidence.Reason          `json:"reasons"`  // for each flag
+	Attested      bool                       `json:"attested"` // its cards sign their results; here they are simulated
+	Cards         []client.Card              `json:"cards"`
 }
 
 // Met reports that every expectation is met.
@@ -84,6 +86,7 @@ func (n *network) report(ctx context.Context, elapsed time.Duration) (*Report, e
 		r.Providers = append(r.Providers, ProviderRow{
 			n.planted[i].Name, d.ID, n.planted[i].Behaviour, d.Level, d.Score, d.ThroughputOps,
 			d.Throughput, d.Memory, d.Together, d.Shared, d.Availability, d.Outcomes, d.ByKind, d.Flags, d.Reasons,
+			d.Attested, d.Cards,
 		})
 	}
 	return r, nil

@@ -120,7 +120,7 @@ func checkContract(t *testing.T, doc []byte) {
 		{[]string{"checkers"}, []string{"name", "id", "api", "verdicts"}},
 		{[]string{"providers"}, []string{
 			"name", "id", "behaviour", "level", "score", "throughput_ops", "throughput", "memory", "together", "shared",
-			"availability", "outcomes", "by_kind", "flags", "reasons",
+			"availability", "outcomes", "by_kind", "flags", "reasons", "attested", "cards",
 		}},
 		{[]string{"providers", "throughput"}, []string{"flavour", "ops", "claim_ops"}},
 		{[]string{"providers", "memory"}, []string{"bytes", "claim_bytes", "figures", "read_bytes"}},
@@ -213,7 +213,7 @@ func checkFolder(t *testing.T, dir string, r *Report) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, err := client.Verify(file, &registry); err != nil || !f.OK || *f.Outcome != challenges.Wrong {
+	if f, err := client.Verify(file, &registry, evidence.NVIDIA()); err != nil || !f.OK || *f.Outcome != challenges.Wrong {
 		t.Errorf("the evidence: %+v, %v", f, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/evidence"
 )
 
 // screen is what people see: lines and a closing table everywhere, a live table
@@ -109,6 +111,15 @@ func (s *screen) finish(r *Report) {
 	}
 	s.line("\ndata is kept in %s", r.dir)
 	s.line("evidence: assay transcripts list --dir %s --outcome wrong", r.dir)
+	s.line("cards: assay verify --evidence %s FILE...", filepath.Join(r.dir, evidenceDir))
+}
+
+// level marks what simulated devices reach.
+func level(l evidence.Level) string {
+	if l == 0 {
+		return l.String()
+	}
+	return l.String() + " sim"
 }
 
 func (s *screen) colour(code, text string) string { return colour(s.live, code, text) }
@@ -129,10 +140,10 @@ func table(p []planted, docs []client.Provider, colours bool, width int) string 
 	fmt.Fprintln(w, "PROVIDER\tBEHAVIOUR\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tFLAGS\tPROBES\tREACHABLE\tTHROUGHPUT\tMEMORY\tTOGETHER\tLEVEL")
 	for i, d := range docs {
 		m, pr := d.GPU(), d.ByKind[string(challenges.Probe)]
-		fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%v\n",
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
 			p[i].Name, p[i].Behaviour, d.Score, m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused,
 			strings.Join(d.Flags, " "), fmt.Sprintf("%d/%d", pr.Pass, pr.Total()-pr.Unknown), percent(d.Availability.Reachability),
-			rate(d.ThroughputOps), proven(d.Memory), percent(d.Together.Share), d.Level)
+			rate(d.ThroughputOps), proven(d.Memory), percent(d.Together.Share), level(d.Level))
 	}
 	w.Flush()
 	lines := strings.SplitAfter(b.String(), "\n")

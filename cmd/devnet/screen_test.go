@@ -129,7 +129,7 @@ func TestFinish(t *testing.T) {
 	}
 	for i, d := range docs {
 		r.Providers = append(r.Providers, ProviderRow{
-			p[i].Name, d.ID, p[i].Behaviour, d.Level, d.Score, d.ThroughputOps, d.Throughput, d.Memory, d.Together, d.Shared, d.Availability, d.Outcomes, d.ByKind, d.Flags, d.Reasons,
+			p[i].Name, d.ID, p[i].Behaviour, d.Level, d.Score, d.ThroughputOps, d.Throughput, d.Memory, d.Together, d.Shared, d.Availability, d.Outcomes, d.ByKind, d.Flags, d.Reasons, d.Attested, d.Cards,
 		})
 	}
 	var out bytes.Buffer
@@ -143,6 +143,7 @@ MISSED  provider-10  outcomes wrong > 0
 
 data is kept in /data
 evidence: assay transcripts list --dir /data --outcome wrong
+cards: assay verify --evidence /data/evidence FILE...
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)

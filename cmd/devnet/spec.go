@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Behaviours of providers. All but honest are planted.
+// Behaviours of providers. All but honest and attested are planted cheats.
 const (
 	Honest = "honest" // does what it says
 	Slow   = "slow"   // claims a device four times faster than it has
@@ -22,11 +22,14 @@ const (
 	SmallMem = "smallmem" // claims twice the memory that it has, and makes the rest again
 	Sharer   = "sharer"   // shares one device with the next sharer
 	Oversold = "oversold" // claims 4 devices on 3
+
+	Attested    = "attested"    // honest, with a card that can be read and signs its results
+	Counterfeit = "counterfeit" // claims an H100 by name: its telemetry and its rates are another card's
 )
 
 // ProviderKinds lists the behaviours of providers.
 func ProviderKinds() []string {
-	return []string{Honest, Slow, Liar, Flaky, Busy, Coward, SmallMem, Sharer, Oversold}
+	return []string{Honest, Slow, Liar, Flaky, Busy, Coward, SmallMem, Sharer, Oversold, Attested, Counterfeit}
 }
 
 // CheckerKinds lists the behaviours of checkers.

@@ -3,8 +3,16 @@ package devnet
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/evidence"
+	"github.com/assaynet/assay/checker/report"
+	"github.com/assaynet/assay/cmd/node"
+	"github.com/assaynet/assay/cmd/node/trust"
 )
 
 // TestMemoryAndFleets runs a network until everything that was planted about memory
@@ -13,11 +21,59 @@ func TestMemoryAndFleets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a network for two minutes")
 	}
+	untilFound(t, t.TempDir(), Honest, SmallMem, Sharer, Oversold, Sharer, Honest)
+}
+
+// TestCards runs a network until what was planted about cards is found. What a card
+// signed is then verified from a file, by whoever trusts the network's vendor, and
+// proves no card to whoever does not.
+func TestCards(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a network for a minute")
+	}
+	dir := t.TempDir()
+	docs := untilFound(t, dir, Honest, Attested, Counterfeit)
+	src, err := node.OpenFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	trusted, err := trust.Load(filepath.Join(dir, evidenceDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct {
+		level   evidence.Level
+		genuine evidence.Shown
+	}{{0, evidence.IsUnknown}, {4, evidence.IsShown}, {0, evidence.IsRefuted}} {
+		list, err := src.List(t.Context(), report.Query{Kind: challenges.Matmul, Outcome: challenges.Pass, Provider: docs[i].ID, Limit: 1})
+		if err != nil || len(list) != 1 {
+			t.Fatalf("provider %d: %v, %v", i, list, err)
+		}
+		file, err := src.Get(t.Context(), list[0].Hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := client.Verify(file, nil, trusted)
+		if err != nil || !f.OK || *f.Level != want.level || f.Claims.Genuine != want.genuine || !f.Simulated {
+			t.Errorf("provider %d: level %v, genuine %v, %+v, %v", i, f.Level, f.Claims.Genuine, f.Reasons, err)
+		}
+		f, err = client.Verify(file, nil, evidence.NVIDIA())
+		if err != nil || !f.OK || *f.Level != 0 || f.Attested || f.Claims.Genuine == evidence.IsShown {
+			t.Errorf("provider %d, by NVIDIA's roots: %+v, %v", i, f, err)
+		}
+	}
+}
+
+// untilFound runs a network until all that is expected is met, and returns the
+// providers' documents.
+func untilFound(t *testing.T, dir string, providers ...string) []client.Provider {
+	t.Helper()
 	const most = 6 * time.Minute
 	n, err := start(Config{
 		Checkers:  []string{Honest, Honest, Honest},
-		Providers: []string{Honest, SmallMem, Sharer, Oversold, Sharer, Honest}, Seed: 11,
-		Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler),
+		Providers: providers, Seed: 11,
+		Dir: dir, Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -37,8 +93,7 @@ func TestMemoryAndFleets(t *testing.T) {
 	for len(found) == 0 || missing(last) > 0 {
 		select {
 		case <-ctx.Done():
-			t.Errorf("not found in %v: %+v", most, last)
-			return
+			t.Fatalf("not found in %v: %+v", most, last)
 		case <-time.After(time.Second):
 		}
 		docs, err := n.judge.look(ctx)
@@ -76,6 +131,7 @@ func TestMemoryAndFleets(t *testing.T) {
 			t.Logf("%s %s: %s", n.planted[i].Name, r.Code, r.Detail)
 		}
 	}
+	return docs
 }
 
 func missing(e []Expectation) int {
