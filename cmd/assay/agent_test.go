@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/assay/terminal"
 	"github.com/assaynet/assay/cmd/node"
 )
 
@@ -54,11 +55,11 @@ func TestBrief(t *testing.T) {
 func TestColours(t *testing.T) {
 	var with, without bytes.Buffer
 	for out, on := range map[*bytes.Buffer]bool{&with: true, &without: false} {
-		var tab table
-		tab.line(plain, "A\tB")
-		tab.line(red, "long cell\tb")
-		tab.line(green, "c\td")
-		if err := tab.print(out, on); err != nil {
+		var tab terminal.Table
+		tab.Line(terminal.Plain, "A\tB")
+		tab.Line(terminal.Red, "long cell\tb")
+		tab.Line(terminal.Green, "c\td")
+		if err := tab.Print(out, on); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,7 +79,7 @@ func TestIndented(t *testing.T) {
 		{"averyverylongword x", "  averyverylongword\n  x\n"},
 		{"abc defgh", "  abc defgh\n"},
 	} {
-		if got := indented(c.text, 11); got != c.want {
+		if got := terminal.Indented(c.text, 11); got != c.want {
 			t.Errorf("%q: %q, want %q", c.text, got, c.want)
 		}
 	}

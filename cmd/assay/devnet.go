@@ -23,22 +23,27 @@ func devnetCommand() *cobra.Command {
 			"key and database, and lets the checkers find the planted cheaters. Devices are\n" +
 			"simulated: exact work of the CPU, delivered at a modelled time.\n\n" +
 			"Provider kinds:\n" +
-			"  honest    does what it says\n" +
-			"  slow      claims a device four times faster than it has\n" +
-			"  liar      skips a tenth of the entries and invents them\n" +
-			"  flaky     unreachable a third of the time\n" +
-			"  busy      refuses GPU work, signed, and answers probes\n" +
-			"  coward    cheats like the liar, but falls silent whenever a sample hits a lie\n" +
-			"  smallmem  claims twice the memory that it has, and makes the rest again\n" +
-			"  sharer    two of them share one device: an even number\n" +
-			"  oversold  claims four devices and has three\n\n" +
+			"  honest       does what it says\n" +
+			"  attested     honest, with a card that can be read and that signs its results\n" +
+			"  slow         claims a device four times faster than it has\n" +
+			"  liar         skips a tenth of the entries and invents them\n" +
+			"  flaky        unreachable a third of the time\n" +
+			"  busy         refuses GPU work, signed, and answers probes\n" +
+			"  coward       cheats like the liar, but falls silent whenever a sample hits a lie\n" +
+			"  smallmem     claims twice the memory that it has, and makes the rest again\n" +
+			"  counterfeit  calls its card an H100; telemetry and rates are another's\n" +
+			"  sharer       two of them share one device: an even number\n" +
+			"  oversold     claims four devices and has three\n\n" +
 			"The last two are found by running devices at one time; a sharer takes about\n" +
 			"two minutes.\n\n" +
+			"The cards of attested are signed by a vendor that only this network trusts. Its\n" +
+			"roots and manifests are in the folder evidence; assay verify --evidence takes it.\n\n" +
 			"Exit code 0 when the checkers see every planted behaviour and no honest\n" +
 			"provider is flagged, else 1.",
 		Example: "  assay devnet\n  assay devnet --for 45s --json\n" +
 			"  assay devnet --checkers 5 --providers honest=3,liar=2,coward=1 --seed 7\n" +
-			"  assay devnet --for 150s --providers honest=3,smallmem=1,sharer=2,oversold=1",
+			"  assay devnet --for 150s --providers honest=3,smallmem=1,sharer=2,oversold=1\n" +
+			"  assay devnet --for 60s --providers honest=1,attested=1,counterfeit=1",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cfg.Checkers, err = devnet.ParseCheckers(checkers); err != nil {

@@ -51,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(devnetCommand(), checkerCommand(), providerCommand(), networkCommand(), configCommand(),
-		providersCommand(), showCommand(), transcriptsCommand(), verifyCommand(), profilesCommand(), modelsCommand(), storeCommand())
+		providersCommand(), showCommand(), transcriptsCommand(), verifyCommand(), profilesCommand(), modelsCommand(), storeCommand(), attestCommand())
 	ran := false
 	wrap(root, &ran)
 	err := root.ExecuteContext(ctx)

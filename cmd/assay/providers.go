@@ -12,6 +12,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/cmd/assay/terminal"
 )
 
 // defaultAPI is a checker on this machine.
@@ -111,7 +112,14 @@ func describe(out io.Writer, p client.Provider) error {
 		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 	row("provider", "%v", p.ID)
-	row("level", "%v", p.Level)
+	level := p.Level.String()
+	if p.Attested {
+		level += ", attested: its cards sign their results"
+	}
+	row("level", "%s", level)
+	for _, c := range p.Cards {
+		row("card", "%s", describeCard(c))
+	}
 	row("score", "%.3f (provisional)", p.Score)
 	row("flags", "%s", orNone(strings.Join(p.Flags, " ")))
 	for _, t := range p.Throughput {
@@ -143,6 +151,21 @@ func describe(out io.Writer, p client.Provider) error {
 		row("proof", "%v", h)
 	}
 	return w.Flush()
+}
+
+// describeCard is one line on a device's card. What telemetry says is a claim.
+func describeCard(c client.Card) string {
+	s := fmt.Sprintf("%s  %v", terminal.Clean(c.Device), c.Level)
+	if c.Model != nil {
+		s += ", " + terminal.Clean(*c.Model) + " by its driver's word"
+	}
+	if c.Identity != nil {
+		s += ", signed by card " + c.Identity.String()[:16]
+	}
+	if c.Code != nil {
+		s += fmt.Sprintf(", %d results cannot be true (%s)", c.Contradict, terminal.Clean(*c.Code))
+	}
+	return s
 }
 
 func writeJSON(w io.Writer, v any) error {

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
+	"github.com/assaynet/assay/cmd/node/trust"
+	"github.com/assaynet/assay/gpu/attest"
 )
 
 // maxRegistry bounds a registry file, in bytes.
@@ -19,8 +23,8 @@ const maxRegistry = 16 << 20
 
 func verifyCommand() *cobra.Command {
 	var (
-		registry, expect string
-		asJSON           bool
+		registry, expect, folder, at string
+		asJSON                       bool
 	)
 	cmd := &cobra.Command{
 		Use:   "verify FILE...",
@@ -29,8 +33,15 @@ func verifyCommand() *cobra.Command {
 			"Exit code 0: every file proves what it states (a wrong that replays as wrong\n" +
 			"too), and OUTCOME if one is given. 1: not; the clause of docs/PROTOCOL.md is\n" +
 			"named. 2: a file cannot be read. For late, withheld and unreachable, 0 means\n" +
-			"that the file replays: their figures stay the checker's testimony.",
-		Example: "  assay verify evidence/*.transcript\n  assay verify --registry registry.cbor --expect wrong --json FILE",
+			"that the file replays: their figures stay the checker's testimony.\n\n" +
+			"What a result says and shows of its card is judged too, and gives the level.\n" +
+			"NVIDIA's roots are pinned; --evidence is a folder with what grades a card beyond\n" +
+			"its identity: reference manifests (XML) and OCSP responses, and for a simulated\n" +
+			"network its roots (PEM), such as the folder evidence of a devnet. The level never\n" +
+			"changes the exit code. Of several files it is said on standard error where one\n" +
+			"card signed for two devices, and where a device is another than before.",
+		Example: "  assay verify evidence/*.transcript\n  assay verify --registry registry.cbor --expect wrong --json FILE\n" +
+			"  assay verify --evidence devnet/evidence --registry devnet/registry.cbor FILE...",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return hinted{usageError{errors.New("verify: no file given")}, "assay transcripts export writes some"}
@@ -51,10 +62,22 @@ func verifyCommand() *cobra.Command {
 					return usageError{err}
 				}
 			}
+			t, err := trust.Load(folder)
+			if err != nil {
+				return hinted{usageError{err}, "--evidence takes a folder of manifests (XML), OCSP responses, and roots (PEM)"}
+			}
+			t.Reference.At = time.Now()
+			if at != "" {
+				if t.Reference.At, err = parseAt(at); err != nil {
+					return err
+				}
+			}
+			v := verifier{cmd: cmd, registry: r, trust: t, want: want, json: asJSON, paths: make(map[challenges.Hash]string)}
 			code := 0
 			for _, path := range args {
-				code = max(code, verifyFile(cmd, path, r, want, asJSON))
+				code = max(code, v.file(path))
 			}
+			v.together()
 			if code != 0 {
 				return exit(code)
 			}
@@ -64,39 +87,77 @@ func verifyCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&registry, "registry", "", "the network's registry.cbor; without it the network is not checked")
 	f.StringVar(&expect, "expect", "", "require this outcome")
+	f.StringVar(&folder, "evidence", "", "folder of reference manifests, OCSP responses and simulated roots")
+	f.StringVar(&at, "at", "", "time for the freshness of OCSP responses and manifests, RFC 3339; default: now")
 	f.BoolVar(&asJSON, "json", false, "print one JSON document a file")
 	return cmd
 }
 
-func verifyFile(cmd *cobra.Command, path string, r *committee.Registry, want challenges.Outcome, asJSON bool) int {
+// verifier verifies files, and remembers which cards signed.
+type verifier struct {
+	cmd      *cobra.Command
+	registry *committee.Registry
+	trust    evidence.Trust
+	want     challenges.Outcome // 0: any
+	json     bool
+	seen     []evidence.Sighting
+	told     []evidence.Telling
+	paths    map[challenges.Hash]string // of those, by transcript
+}
+
+// file verifies one, prints what it proves, and returns the exit code.
+func (v *verifier) file(path string) int {
 	file, err := readFile(path, challenges.MaxEnvelope)
 	var f client.Finding
 	if err == nil {
-		if f, err = client.Verify(file, r); err != nil {
+		if f, err = client.Verify(file, v.registry, v.trust); err != nil {
 			err = fmt.Errorf("%s: %w", path, err)
 		}
 	}
+	stderr := v.cmd.ErrOrStderr()
 	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "assay: error: %v\n", err)
+		fmt.Fprintf(stderr, "assay: error: %v\n", err)
 		return 2
 	}
-	met := want == 0 || (f.OK && *f.Outcome == want)
-	out := cmd.OutOrStdout()
-	if asJSON {
+	met := v.want == 0 || (f.OK && *f.Outcome == v.want)
+	out := v.cmd.OutOrStdout()
+	if v.json {
 		if err := json.NewEncoder(out).Encode(f); err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "assay: error: %v\n", err)
+			fmt.Fprintf(stderr, "assay: error: %v\n", err)
 			return 1
 		}
 	} else {
 		explain(out, path, f)
 	}
+	if s := f.Sighting(); f.OK && s.Identity != (challenges.Hash{}) {
+		v.seen, v.paths[s.Transcript] = append(v.seen, s), path
+	}
+	if told, ok := f.Telling(); f.OK && ok {
+		v.told, v.paths[told.Transcript] = append(v.told, told), path
+	}
 	if f.OK && !met {
-		fmt.Fprintf(cmd.ErrOrStderr(), "assay: %s: outcome %v, expected %v\n", path, *f.Outcome, want)
+		fmt.Fprintf(stderr, "assay: %s: outcome %v, expected %v\n", path, *f.Outcome, v.want)
 	}
 	if !f.OK || !met {
 		return 1
 	}
 	return 0
+}
+
+// together says what the files say against each other: cards that signed for two
+// devices, and devices that changed. Each file proves what it states all the same.
+func (v *verifier) together() {
+	for _, c := range evidence.Across(v.told) {
+		for _, f := range c.Findings {
+			fmt.Fprintf(v.cmd.ErrOrStderr(), "assay: %s: %s of %s in %s, then %s: seen %s; expected %s\n",
+				f.Code, c.After.Device, c.After.Provider.Short(), v.paths[c.Before.Transcript], v.paths[c.After.Transcript], f.Seen, f.Expected)
+		}
+	}
+	for _, k := range evidence.Conflicts(v.seen) {
+		fmt.Fprintf(v.cmd.ErrOrStderr(), "assay: %s: in epoch %d the card %s signed for %s of %s (%s) and for %s of %s (%s)\n",
+			evidence.CodeIdentityConflict, k.A.Epoch, k.A.Identity.String()[:16],
+			k.A.Device, k.A.Provider.Short(), v.paths[k.A.Transcript], k.B.Device, k.B.Provider.Short(), v.paths[k.B.Transcript])
+	}
 }
 
 // explain says in words what a file proves.
@@ -123,8 +184,37 @@ func explain(w io.Writer, path string, f client.Finding) {
 	if f.Miss != nil {
 		fmt.Fprintf(w, "      %-8s a prover who skipped 1 %% of the entries would pass with probability %.2g\n", "miss", *f.Miss)
 	}
+	explainCard(w, f)
 	for _, t := range f.Testimony {
 		fmt.Fprintf(w, "      %-8s %v (the checker's word)\n", t.Name, t.Value)
+	}
+}
+
+// explainCard says what the result shows of its card.
+func explainCard(w io.Writer, f client.Finding) {
+	if f.Level == nil || *f.Kind == challenges.Probe {
+		return
+	}
+	level := f.Level.String()
+	if f.Attested {
+		level += ", attested"
+	}
+	if f.Simulated {
+		level += ", simulated"
+	}
+	if len(f.Raise) > 0 {
+		level += "; higher with " + f.Raise[0]
+	}
+	fmt.Fprintf(w, "      %-8s %s\n", "level", level)
+	k := f.Card
+	if k == nil {
+		return
+	}
+	if k.Name != "" {
+		fmt.Fprintf(w, "      %-8s %s, %s, by the provider's word; %d rules held against it\n", "card", k.Name, k.UUID, len(k.Applied))
+	}
+	if a := k.Attestation; a != nil && a.Grade != attest.GradeNone {
+		fmt.Fprintf(w, "      %-8s %s signed this result; driver %s, VBIOS %s; evidence: %s\n", "identity", a.Chip, orNone(a.Driver), orNone(a.VBIOS), a.Grade)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/cmd/assay/terminal"
 	"github.com/assaynet/assay/cmd/node"
 	"github.com/assaynet/assay/cmd/node/file"
 )
@@ -97,13 +98,13 @@ const whyWidth = 100
 
 // printWhy prints explanations for people; in full with every id.
 func printWhy(out io.Writer, list []node.AgentExplanation, full bool) error {
-	var heads table
+	var heads terminal.Table
 	for _, e := range list {
-		heads.line(markColour(e.Mark), "%s\t%s\t%s\t%s\t%s\tmark: %s", e.Challenge.String()[:8], e.At.Local().Format(time.RFC3339),
-			cmp.Or(clean(e.Device), "-"), cmp.Or(clean(string(e.Kind)), "-"), endOf(e), clean(e.Mark))
+		heads.Line(markColour(e.Mark), "%s\t%s\t%s\t%s\t%s\tmark: %s", e.Challenge.String()[:8], e.At.Local().Format(time.RFC3339),
+			cmp.Or(terminal.Clean(e.Device), "-"), cmp.Or(terminal.Clean(string(e.Kind)), "-"), endOf(e), terminal.Clean(e.Mark))
 	}
 	var b strings.Builder
-	if err := heads.print(&b, coloured(out)); err != nil {
+	if err := heads.Print(&b, terminal.Coloured(out)); err != nil {
 		return err
 	}
 	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
@@ -112,33 +113,33 @@ func printWhy(out io.Writer, list []node.AgentExplanation, full bool) error {
 			fmt.Fprintln(out)
 		}
 		fmt.Fprintln(out, lines[i])
-		said := []string{clean(e.Says)}
+		said := []string{terminal.Clean(e.Says)}
 		if e.Own != "" && !e.Contradicts { // else it has been said
-			said = append(said, "The agent's copy: "+clean(e.Own))
+			said = append(said, "The agent's copy: "+terminal.Clean(e.Own))
 		}
 		if e.Detail != "" {
-			said = append(said, "The device said: "+clean(e.Detail))
+			said = append(said, "The device said: "+terminal.Clean(e.Detail))
 		}
 		if e.Throttle != "" {
-			said = append(said, "Clocks were held down by: "+clean(e.Throttle)+".")
+			said = append(said, "Clocks were held down by: "+terminal.Clean(e.Throttle)+".")
 		}
 		if e.Remedy != "" {
-			said = append(said, "What to do: "+clean(e.Remedy))
+			said = append(said, "What to do: "+terminal.Clean(e.Remedy))
 		}
 		for _, s := range said {
-			fmt.Fprint(out, indented(s, whyWidth))
+			fmt.Fprint(out, terminal.Indented(s, whyWidth))
 		}
 		if !full {
 			continue
 		}
-		var ids table
-		ids.row(plain, "  challenge", "%v", e.Challenge)
-		ids.row(plain, "  checker", "%v", e.Checker)
+		var ids terminal.Table
+		ids.Row(terminal.Plain, "  challenge", "%v", e.Challenge)
+		ids.Row(terminal.Plain, "  checker", "%v", e.Checker)
 		if e.Transcript != (challenges.Hash{}) {
-			ids.row(plain, "  transcript", "%v", e.Transcript)
+			ids.Row(terminal.Plain, "  transcript", "%v", e.Transcript)
 		}
-		ids.row(plain, "  took", "%s", brief(time.Duration(e.Took*float64(time.Second))))
-		if err := ids.print(out, false); err != nil {
+		ids.Row(terminal.Plain, "  took", "%s", brief(time.Duration(e.Took*float64(time.Second))))
+		if err := ids.Print(out, false); err != nil {
 			return err
 		}
 	}
@@ -148,12 +149,12 @@ func printWhy(out io.Writer, list []node.AgentExplanation, full bool) error {
 // endOf is how a challenge ended: in the checker's word, else in the agent's.
 func endOf(e node.AgentExplanation) string {
 	if e.Outcome == 0 {
-		return "no receipt, " + clean(strings.ReplaceAll(e.Result, "_", " "))
+		return "no receipt, " + terminal.Clean(strings.ReplaceAll(e.Result, "_", " "))
 	}
 	var by []string
 	for _, s := range []string{e.Clause, e.Reason} {
 		if s != "" {
-			by = append(by, clean(s))
+			by = append(by, terminal.Clean(s))
 		}
 	}
 	if len(by) == 0 {
@@ -162,39 +163,14 @@ func endOf(e node.AgentExplanation) string {
 	return fmt.Sprintf("%v (%s)", e.Outcome, strings.Join(by, ", "))
 }
 
-func markColour(mark string) colour {
+func markColour(mark string) terminal.Colour {
 	switch mark {
 	case "proof", "failure":
-		return red
+		return terminal.Red
 	case "none":
-		return green
+		return terminal.Green
 	case "refusal", "reach", "not known":
-		return yellow
+		return terminal.Yellow
 	}
-	return plain
-}
-
-// indented breaks a text into lines of some width, indented by two.
-func indented(s string, width int) string {
-	var b strings.Builder
-	at := 0
-	for word := range strings.FieldsSeq(s) {
-		switch {
-		case at == 0:
-			b.WriteString("  ")
-			at = 2
-		case at+1+len(word) > width:
-			b.WriteString("\n  ")
-			at = 2
-		default:
-			b.WriteByte(' ')
-			at++
-		}
-		b.WriteString(word)
-		at += len(word)
-	}
-	if at > 0 {
-		b.WriteByte('\n')
-	}
-	return b.String()
+	return terminal.Plain
 }
