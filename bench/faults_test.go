@@ -13,6 +13,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/store"
 )
@@ -111,7 +112,7 @@ func (w *world) agrees(db *store.DB, at int) {
 				w.t.Errorf("fault at write %d: %v without a transcript: %v", at, it.Outcome, err)
 				continue
 			}
-			f, err := client.Verify(file, &w.registry)
+			f, err := client.Verify(file, &w.registry, evidence.NVIDIA())
 			if err != nil || !f.OK || *f.Outcome != it.Outcome {
 				w.t.Errorf("fault at write %d: transcript of %v: %+v, %v", at, it.Outcome, f, err)
 			}

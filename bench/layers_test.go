@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	module   = "github.com/assaynet/assay/"
-	evidence = "challenges challenges/simd challenges/memory challenges/receipt challenges/notice gpu/models gpu/attest gpu/telemetry checker/committee checker/evidence checker/report"
-	pure     = evidence + " checker/sla checker/reputation"
-	device   = "challenges challenges/commit challenges/simd challenges/fma challenges/memory gpu/models gpu/telemetry gpu/attest"
-	shell    = " gpu gpu/worker prover prover/control prover/selftest p2p store checker checker/client checker/api checker/mcp store/spool"
+	module = "github.com/assaynet/assay/"
+	proofs = "challenges challenges/simd challenges/memory challenges/receipt challenges/identity challenges/notice gpu/models gpu/attest gpu/telemetry checker/committee checker/evidence checker/report"
+	pure   = proofs + " checker/sla checker/reputation"
+	device = "challenges challenges/commit challenges/simd challenges/fma challenges/memory gpu/models gpu/telemetry gpu/attest"
+	shell  = " gpu gpu/worker prover prover/control prover/selftest p2p store checker checker/client checker/api checker/mcp store/spool"
 )
 
 // layers says which packages of this module each package may import. A package without a row is an error,
@@ -30,25 +30,25 @@ const (
 var layers = map[string]string{
 	"challenges": "challenges/simd challenges/commit challenges/fma challenges/memory", "challenges/simd": "",
 	"challenges/commit": "challenges/simd", "challenges/fma": "challenges/simd", "challenges/memory": "challenges/simd",
-	"challenges/receipt": "challenges", "challenges/notice": "challenges", "gpu/models": "", "gpu/attest": "",
+	"challenges/receipt": "challenges", "challenges/identity": "challenges", "challenges/notice": "challenges", "gpu/models": "", "gpu/attest": "gpu/attest/xmldsig", "gpu/attest/xmldsig": "", "gpu/attest/synthetic": "gpu/attest gpu/attest/xmldsig",
 	"gpu/telemetry":     "gpu/models",
 	"checker/committee": "challenges challenges/memory",
-	"checker/evidence":  "challenges challenges/memory gpu/models gpu/attest gpu/telemetry",
+	"checker/evidence":  "challenges challenges/memory challenges/identity gpu/models gpu/attest gpu/telemetry",
 	"checker/report":    "challenges challenges/memory checker/committee checker/evidence",
-	"checker/sla":       evidence, "checker/reputation": evidence + " checker/sla",
+	"checker/sla":       proofs, "checker/reputation": proofs + " checker/sla",
 
 	"gpu": device, "gpu/exam": device + " gpu", "gpu/kernels": "", "gpu/kernels/ptx": "gpu/kernels/ptx/scalar gpu/kernels/ptx/syntax gpu/kernels/ptx/tile", "gpu/kernels/ptx/scalar": "",
 	"gpu/kernels/ptx/syntax": "gpu/kernels/ptx/scalar", "gpu/kernels/ptx/tile": "gpu/kernels/ptx/scalar", "gpu/kernels/source": "", "gpu/kernels/build": "gpu/kernels/source",
 	"gpu/cuda": device + " gpu gpu/exam gpu/kernels gpu/cuda/driver gpu/cuda/cublaslt", "gpu/cuda/dl": "", "gpu/cuda/cublaslt": "gpu/cuda/dl",
 	"gpu/cuda/driver": "gpu/models gpu/cuda/dl", "gpu/cuda/fakecuda": "gpu/cuda/dl", "gpu/nvml": device + " gpu", "gpu/nvml/fakenvml": "", "gpu/worker": device + " gpu",
-	"prover": device + " gpu checker/committee challenges/receipt prover/why", "prover/why": "challenges challenges/receipt gpu gpu/telemetry", "prover/control": "challenges challenges/receipt prover gpu gpu/telemetry",
+	"prover": device + " gpu checker/committee challenges/receipt challenges/identity prover/why", "prover/why": "challenges challenges/receipt gpu gpu/telemetry", "prover/control": "challenges challenges/receipt prover gpu gpu/telemetry",
 	"prover/selftest": device + " gpu gpu/exam", "prover/cheat": "prover gpu gpu/models challenges challenges/fma challenges/memory challenges/simd",
 	"p2p": "challenges", "store": pure + " store/disk store/inspect store/table", "store/disk": "", "store/inspect": pure + " store/table",
 	"store/table": "challenges checker/report", "store/spool": "", "checker": pure, "checker/client": pure,
 	"checker/api": pure + " checker/client", "checker/mcp": pure + " checker/client",
 
-	"cmd/node": pure + shell + " cmd/node/file", "cmd/node/file": "", "cmd/devnet": pure + shell + " prover/cheat cmd/node cmd/node/file",
-	"cmd/assay":     pure + " checker/client cmd/node cmd/node/file cmd/devnet",
+	"cmd/node": pure + shell + " cmd/node/file cmd/node/trust", "cmd/node/file": "", "cmd/node/trust": "checker/evidence gpu/attest", "cmd/devnet": pure + shell + " prover/cheat gpu/attest/synthetic cmd/node cmd/node/file cmd/node/trust",
+	"cmd/assay": pure + " checker/client cmd/assay/terminal cmd/node cmd/node/file cmd/node/trust cmd/devnet", "cmd/assay/terminal": "",
 	"cmd/assay-gpu": pure + shell + " gpu/exam gpu/kernels gpu/cuda gpu/cuda/driver gpu/nvml", "bench": "",
 }
 

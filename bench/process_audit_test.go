@@ -13,6 +13,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/client"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/store"
 )
@@ -90,7 +91,7 @@ func (a *audit) checker(p *process, db *store.DB) {
 	for _, info := range must(db.Transcripts(report.Query{Limit: math.MaxInt}))(t) {
 		a.know(p, info.Challenge, "finished")
 		file := must(db.Transcript(info.Hash))(t)
-		f, err := client.Verify(file, &a.network.Registry)
+		f, err := client.Verify(file, &a.network.Registry, evidence.NVIDIA())
 		if err != nil || !f.OK || *f.Outcome != info.Outcome {
 			t.Errorf("%s: transcript %v, %v: %+v, %v", p.name, info.Hash, info.Outcome, f, err)
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/assaynet/assay/checker"
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/gpu/models"
@@ -247,7 +248,7 @@ func (w *world) findings(kind challenges.Kind) []client.Finding {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			f, err := client.Verify(b, &w.registry)
+			f, err := client.Verify(b, &w.registry, evidence.NVIDIA())
 			if err != nil {
 				w.t.Fatal(err)
 			}
