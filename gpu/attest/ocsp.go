@@ -183,11 +183,8 @@ func CheckOCSP(c Chain, from int, responses []*OCSPResponse, at time.Time) (Revo
 
 // revocation is what is known of one certificate.
 func revocation(cert, issuer *x509.Certificate, responses []*OCSPResponse, at time.Time) (Revocation, []*Reason) {
-	var (
-		fresh   []*OCSPResponse
-		stale   *OCSPResponse
-		reasons []*Reason
-	)
+	var fresh, stale []*OCSPResponse
+	var reasons []*Reason
 	for _, r := range responses {
 		if r == nil || r.answer == nil || !r.about(cert, issuer) {
 			continue
@@ -196,27 +193,28 @@ func revocation(cert, issuer *x509.Certificate, responses []*OCSPResponse, at ti
 			reasons = append(reasons, why)
 		} else if r.fresh(at) {
 			fresh = append(fresh, r)
-		} else if stale == nil || r.ThisUpdate.After(stale.ThisUpdate) {
-			stale = r
+		} else {
+			stale = append(stale, r)
 		}
 	}
 	clock := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 	say := func(code Code, format string, args ...any) []*Reason {
 		return append(reasons, of(code, "", format, args...))
 	}
+	// A revocation is for good; then the later counts, and of two of one time the worse,
+	// whichever comes first.
+	final := func(r *OCSPResponse) int { return max(r.Status.bad(), OCSPHold.bad()) }
+	counts := func(a, b *OCSPResponse) int {
+		return cmp.Or(cmp.Compare(final(a), final(b)), a.ThisUpdate.Compare(b.ThisUpdate), cmp.Compare(a.Status.bad(), b.Status.bad()))
+	}
 	switch {
-	case len(fresh) == 0 && stale == nil:
+	case len(fresh) == 0 && len(stale) == 0:
 		return OCSPAbsent, say(CodeOCSPAbsent, "no answer")
 	case len(fresh) == 0:
-		return OCSPStale, say(CodeOCSPStale, "the latest answer (%s) is of %s to %s, not of %s", stale.Status, clock(stale.ThisUpdate), clock(stale.until()), clock(at))
+		r := slices.MaxFunc(stale, counts)
+		return OCSPStale, say(CodeOCSPStale, "what there is (%s) is of %s to %s, not of %s", r.Status, clock(r.ThisUpdate), clock(r.until()), clock(at))
 	}
-	// Of two of one time the worse counts, whichever comes first.
-	r := slices.MaxFunc(fresh, func(a, b *OCSPResponse) int {
-		return cmp.Or(a.ThisUpdate.Compare(b.ThisUpdate), cmp.Compare(a.Status.bad(), b.Status.bad()))
-	})
-	if i := slices.IndexFunc(fresh, func(r *OCSPResponse) bool { return r.Status == OCSPRevoked }); i >= 0 {
-		r = fresh[i]
-	}
+	r := slices.MaxFunc(fresh, counts)
 	switch a := r.answer; r.Status {
 	case OCSPRevoked:
 		return r.Status, say(CodeOCSPRevoked, "at %s, for reason %d of RFC 5280", clock(a.RevokedAt), a.RevocationReason)

@@ -235,6 +235,8 @@ func TestOCSPSigner(t *testing.T) {
 	}
 	// Of the issuer's name, and another key.
 	impostor := fakeCert(t, "rim upper", nil, func(c *x509.Certificate) { c.NotAfter = c.NotAfter.AddDate(1, 0, 0) })
+	renamed := *issuer
+	renamed.RawSubject = c[3].RawSubject
 	tests := []struct {
 		name   string
 		answer fakeAnswer
@@ -253,6 +255,7 @@ func TestOCSPSigner(t *testing.T) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny, x509.ExtKeyUsageServerAuth}
 		})}, OCSPAbsent, []Code{CodeOCSPSigner, CodeOCSPAbsent}},
 		{"one charged by another", fakeAnswer{by: fakeCert(t, "ocsp", c[3], responder)}, OCSPAbsent, []Code{CodeOCSPSigner, CodeOCSPAbsent}},
+		{"one charged by the issuer's key under another name", fakeAnswer{by: fakeCert(t, "ocsp", &renamed, responder)}, OCSPAbsent, []Code{CodeOCSPSigner, CodeOCSPAbsent}},
 		{"one charged by itself", fakeAnswer{by: fakeCert(t, "ocsp", nil, responder)}, OCSPAbsent, []Code{CodeOCSPSigner, CodeOCSPAbsent}},
 		{"one who claims the issuer's name", fakeAnswer{by: impostor, key: "rim upper"}, OCSPAbsent, []Code{CodeOCSPSigner, CodeOCSPAbsent}},
 		{"one with a rule that is not understood", fakeAnswer{by: with(func(c *x509.Certificate) {
@@ -343,7 +346,7 @@ func TestOCSPSeveral(t *testing.T) {
 		{"good and on hold at once", []fakeAnswer{young(OCSPGood), young(OCSPHold)}, OCSPHold},
 		{"good and revoked at once", []fakeAnswer{young(OCSPGood), young(OCSPRevoked)}, OCSPRevoked},
 		{"good, and stale ones", []fakeAnswer{old(OCSPGood), stale(OCSPHold), stale(OCSPUnknown)}, OCSPGood},
-		{"stale ones alone", []fakeAnswer{stale(OCSPGood), stale(OCSPHold)}, OCSPStale},
+		{"stale ones alone", []fakeAnswer{stale(OCSPGood), stale(OCSPHold), {since: -72 * hour}}, OCSPStale},
 		{"good, and one of the future", []fakeAnswer{old(OCSPGood), {status: OCSPUnknown, since: hour}}, OCSPGood},
 		{"good, and a forged revocation", []fakeAnswer{old(OCSPGood), {status: OCSPRevoked, key: "thief"}}, OCSPGood},
 		{"stale, and a forged good one", []fakeAnswer{stale(OCSPGood), {key: "thief"}}, OCSPStale},
@@ -355,10 +358,11 @@ func TestOCSPSeveral(t *testing.T) {
 			for _, a := range tt.answers {
 				all = append(all, a.parsed(t, c[1], c[2]))
 			}
+			_, want := CheckOCSP(Chain{c[1], c[2]}, 0, all, fakeNow)
 			for range 10 {
 				rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-				if got, reasons := CheckOCSP(Chain{c[1], c[2]}, 0, all, fakeNow); got != tt.want {
-					t.Fatalf("%s %v", got, reasons)
+				if got, reasons := CheckOCSP(Chain{c[1], c[2]}, 0, all, fakeNow); got != tt.want || !slices.Equal(reasons, want) {
+					t.Fatalf("%s %v, before %v", got, reasons, want)
 				}
 			}
 		})

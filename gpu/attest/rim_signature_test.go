@@ -18,6 +18,9 @@ import (
 )
 
 func TestParseRIM(t *testing.T) {
+	if CodeRIMDigest != "rim-digest" || inRIM+Code(xmldsig.CodeComment) != "rim-xml-comment" {
+		t.Errorf("codes %s, %s", CodeRIMDigest, inRIM+Code(xmldsig.CodeComment))
+	}
 	chain := fakeChain(t)
 	r, err := ParseRIM([]byte(signing{}.sign(t, plainRIM())), fakeTrust(chain))
 	if err != nil {
@@ -213,14 +216,20 @@ func TestSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: root.NotAfter}, c[1], p256.Public(), fakeKey(t, "rim lower"))
-	if err != nil {
-		t.Fatal(err)
+	issue := func(tmpl, parent *x509.Certificate, pub, key any) *x509.Certificate {
+		der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, pub, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
 	}
-	short, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	short := issue(&x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: root.NotAfter}, c[1], p256.Public(), fakeKey(t, "rim lower"))
+	shortAuthority := issue(c[1], c[2], p256.Public(), fakeKey(t, "rim upper"))
+	belowShort := issue(c[0], shortAuthority, fakeKey(t, "rim signer").Public(), p256)
 	x509Data := func(s string) func(string) string {
 		return func(string) string { return "<ds:X509Data>" + s + "</ds:X509Data>" }
 	}
@@ -271,6 +280,7 @@ func TestSigner(t *testing.T) {
 		{"bytes after a certificate", signing{keyInfo: x509Data(one(append(slices.Clone(c[0].Raw), 0)))}, trust, CodeRIMCertificates},
 		{"two certificates in one", signing{keyInfo: x509Data(one(slices.Concat(c[0].Raw, c[1].Raw)))}, trust, CodeRIMCertificates},
 		{"a shorter key", signing{chain: Chain{short, c[1], c[2], root}, key: fakeKey(t, "rim signer")}, trust, CodeRIMSignature},
+		{"a shorter key of an authority", signing{chain: Chain{belowShort, shortAuthority, c[2], root}}, trust, CodeRIMChain},
 		{"signer that is an authority", signing{chain: with(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, c.KeyUsage|x509.KeyUsageCertSign })}, trust, CodeRIMChain},
 		{"signer not for signatures", signing{chain: with(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })}, trust, CodeRIMChain},
 		{"signer of answers about revocation", signing{chain: with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning} })}, trust, CodeRIMChain},
