@@ -13,6 +13,7 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/gpu"
 	"github.com/assaynet/assay/gpu/models"
@@ -30,6 +31,8 @@ type hall struct {
 	farm     farm
 	checker  *checker.Checker
 	offers   map[challenges.NodeID]challenges.Offer
+	monitors map[string]gpu.Monitor // of the providers' devices that come next
+	trust    evidence.Trust
 
 	// Hooks: how long a dial takes, one at a time, and what it fails with; and whether a frame of a
 	// provider's is kept from the checker.
@@ -89,7 +92,7 @@ func fleets(p *committee.Params) { p.FleetEvery, p.Slots = 1, 0 }
 // host adds a provider with a device of each model.
 func (h *hall) host(key byte, operator string, admission prover.Admission, names ...string) challenges.NodeID {
 	h.t.Helper()
-	cfg := prover.Config{Key: testKey(key), Registry: &h.registry, Ledger: ledger{}, Operator: operator, Admission: admission}
+	cfg := prover.Config{Key: testKey(key), Registry: &h.registry, Ledger: ledger{}, Operator: operator, Admission: admission, Monitors: h.monitors}
 	var offer challenges.Offer
 	for i, name := range names {
 		spec, err := models.Lookup(name)
@@ -141,6 +144,7 @@ func (h *hall) make() {
 	h.t.Helper()
 	cfg := checker.Config{
 		Key: testKey(1), Registry: &h.registry, Network: h, Challenges: h.store, Epochs: h.store, Reports: h.store, Offers: h.store,
+		Trust: h.trust,
 	}
 	for id := range h.farm {
 		cfg.Providers = append(cfg.Providers, id)

@@ -12,8 +12,11 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges"
+	"github.com/assaynet/assay/challenges/identity"
 	"github.com/assaynet/assay/challenges/receipt"
 	"github.com/assaynet/assay/gpu"
+	"github.com/assaynet/assay/gpu/attest"
+	"github.com/assaynet/assay/gpu/attest/synthetic"
 	"github.com/assaynet/assay/gpu/telemetry"
 )
 
@@ -157,6 +160,35 @@ func TestCopiesOfNobody(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Second)
+	})
+}
+
+// What a card signs is in the result that it signs.
+func TestAttestationInTheResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		maker := synthetic.New([32]byte{3})
+		card := maker.Card(synthetic.CardConfig{})
+		m := &signer{gauge: gauge{inventory: h100}, sign: func(nonce [32]byte) (gpu.Evidence, error) {
+			e := card.Sign(nonce)
+			return gpu.Evidence{Report: e.Report, Certificates: e.Chain}, nil
+		}}
+		w := newWorld(t, func(c *Config) { c.Monitors = map[string]gpu.Monitor{"gpu0": m} })
+		s, err := w.judge(w.ask(of(1)))
+		if err != nil || s.Verdict().Outcome != challenges.Pass {
+			t.Fatalf("%+v, %v", s.Verdict(), err)
+		}
+		f, ok := identity.Result(s.Transcript())
+		if !ok {
+			t.Fatal("no result")
+		}
+		var a identity.Attestation
+		if err := challenges.Unmarshal(f.Attestation, &a); err != nil {
+			t.Fatal(err)
+		}
+		nonce := identity.Nonce(s.ID(), s.Challenge().Provider, identity.CoreHash(&f.Core))
+		if r := attest.Verify(attest.Evidence{Report: a.Report, Chain: a.Chain, Nonce: &nonce}, maker.Trust(), attest.Reference{}); !r.Holds() {
+			t.Error(r.Reasons)
+		}
 	})
 }
 

@@ -159,3 +159,16 @@ func TestCollectorConflict(t *testing.T) {
 		})
 	}
 }
+
+// TestConflictTakesTheLevel from the device and from its provider.
+func TestConflictTakesTheLevel(t *testing.T) {
+	mine := evidence.Sighting{Provider: challenges.NodeID{1}, Device: "gpu1"}
+	p := Provider{ID: mine.Provider, Level: 4, Attested: true, Cards: []Card{{Device: "gpu0", Level: 4}, {Device: "gpu1", Level: 4}}}
+	p.conflict([]evidence.Conflict{{A: evidence.Sighting{Provider: challenges.NodeID{0}, Device: "x"}, B: mine}})
+	if p.Level != 2 || p.Attested || p.Cards[0].Level != 4 || p.Cards[1].Level != 2 || len(p.Flags) != 1 || len(p.Reasons) != 1 {
+		t.Errorf("%+v", p)
+	}
+	if p.conflict(nil); len(p.Flags) != 1 {
+		t.Errorf("flags %v", p.Flags)
+	}
+}

@@ -31,7 +31,8 @@ func testObservation() Observation {
 			{Challenge: challenges.Hash{2}, Kind: challenges.FMA, Device: "gpu1", Profile: 4, Outcome: challenges.Refused, Reason: challenges.ReasonBusy},
 			{
 				Challenge: challenges.Hash{3}, Kind: challenges.Memory, Device: "gpu0", Profile: 501, Outcome: challenges.Pass, OpsLower: 5_900_000, Claim: 2 << 20,
-				Slot: 7, Fleet: FleetPart{Run: challenges.Hash{8}, Devices: 2, Group: 5, Sum: 3_500_000, Claim: 3_774_848}, Transcript: challenges.Hash{10},
+				Slot: 7, Fleet: FleetPart{Run: challenges.Hash{8}, Devices: 2, Group: 5, Sum: 3_500_000, Claim: 3_774_848},
+				Card: CardPart{Level: 4, Model: "sim-h100", Identity: challenges.Hash{11}}, Transcript: challenges.Hash{10},
 			},
 		},
 	}
@@ -56,6 +57,11 @@ func TestObservationCheck(t *testing.T) {
 		{"negative rtt", func(o *Observation) { o.RTT = -1 }, false},
 		{"1024 slices", func(o *Observation) { o.Slices = make([]byte, MaxSlices) }, true},
 		{"1025 slices", func(o *Observation) { o.Slices = make([]byte, MaxSlices+1) }, false},
+		{"level 5", func(o *Observation) { o.Items[0].Card.Level = 5 }, true},
+		{"level 6", func(o *Observation) { o.Items[0].Card.Level = 6 }, false},
+		{"a model of 65 bytes", func(o *Observation) { o.Items[0].Card.Model = strings.Repeat("m", 65) }, false},
+		{"a code of 33 bytes", func(o *Observation) { o.Items[0].Card.Contradict = strings.Repeat("c", 33) }, false},
+		{"a code with an escape", func(o *Observation) { o.Items[0].Card.Contradict = "\x1b[2J" }, false},
 		{"slice with the last outcome", func(o *Observation) { o.Slices[3] = byte(challenges.Unknown) }, true},
 		{"slice beyond the outcomes", func(o *Observation) { o.Slices[3] = byte(challenges.Unknown) + 1 }, false},
 		{"1024 items", func(o *Observation) { o.Items = manyItems(MaxItems) }, true},

@@ -132,6 +132,7 @@ func TestFlagUnlikeModel(t *testing.T) {
 		{"itself", []Seen{saw(0, 0, "u", show(named, 1)...), saw(1, 0, "u", show(named, 1)...)}, false},
 		{"itself at half its power", []Seen{saw(0, 0, "u", show(named, 0.5)...), saw(1, 0, "u", show(named, 1)...)}, false},
 		{"another's rates", []Seen{saw(0, 0, "u", show(other, 1)...), saw(1, 0, "u", show(other, 1)...)}, true},
+		{"a ratio that a cap may make", []Seen{saw(0, 0, "u", show(named, 1)[0], show(named, 0.3)[2]), saw(1, 0, "u", show(named, 1)[0], show(named, 0.3)[2])}, false},
 		{"as one checker has it", []Seen{saw(0, 0, "u", show(other, 1)...), saw(1, 0, "u")}, false},
 		{"one flavour alone", []Seen{saw(0, 0, "u", show(other, 1)[2]), saw(1, 0, "u", show(other, 1)[2])}, false},
 	} {
