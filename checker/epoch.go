@@ -9,6 +9,7 @@ import (
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
 )
@@ -213,6 +214,7 @@ func (c *Checker) fold(epoch uint64) (f folded, flags []reputation.Event, err er
 		return f, nil, err
 	}
 	f.rows = make([]reputation.Sealed, 0, len(records))
+	var signed []evidence.Sighting
 	for _, r := range records {
 		o := report.Observation{
 			Epoch: epoch, Provider: r.Provider, Simulated: c.cfg.Registry.Simulated,
@@ -220,6 +222,11 @@ func (c *Checker) fold(epoch uint64) (f folded, flags []reputation.Event, err er
 		}
 		for _, it := range o.Items {
 			f.items.add(it.Outcome)
+			if it.Card.Identity != (challenges.Hash{}) {
+				signed = append(signed, evidence.Sighting{
+					Identity: it.Card.Identity, Provider: r.Provider, Device: it.Device, Epoch: epoch, Transcript: it.Transcript,
+				})
+			}
 		}
 		for _, s := range o.Slices {
 			f.slices.add(challenges.Outcome(s))
@@ -234,6 +241,15 @@ func (c *Checker) fold(epoch uint64) (f folded, flags []reputation.Event, err er
 		f.rows = append(f.rows, reputation.Sealed{
 			Observation: o.Seal(c.network, c.cfg.Key), Epoch: epoch, Provider: r.Provider, Standing: standing,
 		})
+	}
+	// These are its own transcripts: it need not fetch them to believe itself.
+	for _, k := range evidence.Conflicts(signed) {
+		for i := range f.rows {
+			if s := &f.rows[i]; s.Provider == k.A.Provider || s.Provider == k.B.Provider {
+				s.Standing = reputation.Conflicting(s.Standing, k)
+				flags = append(flags, reputation.Event{Epoch: epoch, Provider: s.Provider, Code: reputation.FlagIdentityConflict})
+			}
+		}
 	}
 	return f, flags, nil
 }

@@ -115,6 +115,7 @@ type Agent struct {
 	health    Health
 
 	mu      sync.Mutex
+	signers map[string]*signing                 // by device
 	kept    map[challenges.NodeID]*rate.Limiter // copies of refusals, by checker
 	offer   challenges.Offer
 	sealed  []byte    // the offer's envelope

@@ -3,6 +3,7 @@ package prover
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/assaynet/assay/challenges"
@@ -31,7 +32,7 @@ func (w *work) attest(ctx context.Context, core *challenges.Core) []byte {
 	// At the deadline a result that is missing is withheld.
 	within := min(attestWithin, (w.request.Challenge.Deadline-time.Since(w.start))/2)
 	nonce := identity.Nonce(core.Challenge, w.agent.id, identity.CoreHash(core))
-	signed, err := new(asker[gpu.Evidence]).ask(ctx, within, func(ctx context.Context) (gpu.Evidence, error) {
+	signed, err := w.agent.signer(core.Device).ask(ctx, within, func(ctx context.Context) (gpu.Evidence, error) {
 		return m.Attest(ctx, nonce)
 	})
 	var out []byte
@@ -48,6 +49,38 @@ func (w *work) attest(ctx context.Context, core *challenges.Core) []byte {
 	}
 	w.agent.metrics.attestations.WithLabelValues(how).Inc()
 	return out
+}
+
+// signer asks a device's card to sign, one nonce at a time: a driver that never answers
+// is not asked again on top of it.
+func (a *Agent) signer(device string) *signing {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.signers[device]
+	if s == nil {
+		s = new(signing)
+		if a.signers == nil {
+			a.signers = make(map[string]*signing)
+		}
+		a.signers[device] = s
+	}
+	return s
+}
+
+// signing is an asker for several goroutines, of which one at a time has its turn.
+type signing struct {
+	turn  sync.Mutex
+	asker asker[gpu.Evidence]
+}
+
+var errSigning = errors.New("the card is being asked to sign another result")
+
+func (s *signing) ask(ctx context.Context, within time.Duration, f func(context.Context) (gpu.Evidence, error)) (gpu.Evidence, error) {
+	if !s.turn.TryLock() {
+		return gpu.Evidence{}, errSigning
+	}
+	defer s.turn.Unlock()
+	return s.asker.ask(ctx, within, f)
 }
 
 // attestation is what a result carries of what a driver gave. Nobody looks at whether

@@ -2,13 +2,17 @@ package prover
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/pem"
 	"errors"
 	"log/slog"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/identity"
@@ -49,11 +53,12 @@ func TestAttest(t *testing.T) {
 		core  func(*challenges.Core)
 		took  time.Duration // at most
 		signs bool
+		how   string // in the metric; empty: failed
 	}{
-		{name: "signs", sign: good, signs: true},
-		{name: "cannot", sign: func([32]byte) (gpu.Evidence, error) { return gpu.Evidence{}, gpu.ErrNoAttestation }},
+		{name: "signs", sign: good, signs: true, how: "attached"},
+		{name: "cannot", sign: func([32]byte) (gpu.Evidence, error) { return gpu.Evidence{}, gpu.ErrNoAttestation }, how: "none"},
 		{name: "fails", sign: func([32]byte) (gpu.Evidence, error) { return gpu.Evidence{}, errors.New("Unknown Error") }},
-		{name: "slow", sign: good, hangs: 2 * time.Second, took: 2 * time.Second, signs: true},
+		{name: "slow", sign: good, hangs: 2 * time.Second, took: 2 * time.Second, signs: true, how: "attached"},
 		{name: "hangs", sign: good, hangs: time.Hour, took: 3 * time.Second},
 		{name: "would miss the deadline", sign: good, hangs: 2 * time.Second, left: 2 * time.Second, took: time.Second},
 		{name: "after the deadline", sign: good, hangs: time.Second, left: -time.Second},
@@ -88,6 +93,7 @@ func TestAttest(t *testing.T) {
 				w := &work{agent: a, start: time.Now(), request: Request{ID: core.Challenge, Challenge: challenges.Challenge{Device: "gpu0", Deadline: tt.left}}}
 				start := time.Now()
 				got := w.attest(t.Context(), &core)
+				counted(t, a, cmp.Or(tt.how, "failed"))
 				if took := time.Since(start); took > tt.took {
 					t.Errorf("took %v, want at most %v", took, tt.took)
 				}
@@ -119,6 +125,33 @@ func TestAttestUnread(t *testing.T) {
 	w := &work{agent: a}
 	if got := w.attest(t.Context(), &challenges.Core{Device: "gpu0"}); got != nil {
 		t.Errorf("%d bytes", len(got))
+	}
+	counted(t, a, "")
+}
+
+// counted holds that the metric has one attestation, with this label; empty: none.
+func counted(t *testing.T, a *Agent, how string) {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	r.MustRegister(a.metrics)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "assay_provider_attestations_total" {
+				got[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	want := map[string]float64{"attached": 0, "none": 0, "failed": 0}
+	if how != "" {
+		want[how] = 1
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("counted %v, want %v", got, want)
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/challenges/identity"
+	"github.com/assaynet/assay/challenges/memory"
 	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
 	"github.com/assaynet/assay/checker/reputation"
@@ -126,7 +128,7 @@ func TestCollectorConflict(t *testing.T) {
 				}
 				it := item(0, challenges.Pass)
 				it.Challenge, it.Transcript = challengeOf(t, file), f.keep(t, file)
-				it.Card = report.CardPart{Level: 3, Identity: found.Sighting().Identity}
+				it.Card = report.CardPart{Identity: found.Sighting().Identity}
 				identities = append(identities, it.Card.Identity)
 				return it
 			}
@@ -151,7 +153,7 @@ func TestCollectorConflict(t *testing.T) {
 				}
 				text := p.Reasons[len(p.Reasons)-1].Detail
 				for _, h := range []challenges.Hash{mine.Transcript, theirs.Transcript} {
-					if !strings.Contains(text, short(h)) {
+					if !strings.Contains(text, h.String()[:12]) {
 						t.Errorf("%q does not name transcript %v", text, h)
 					}
 				}
@@ -160,15 +162,129 @@ func TestCollectorConflict(t *testing.T) {
 	}
 }
 
-// TestConflictTakesTheLevel from the device and from its provider.
-func TestConflictTakesTheLevel(t *testing.T) {
-	mine := evidence.Sighting{Provider: challenges.NodeID{1}, Device: "gpu1"}
-	p := Provider{ID: mine.Provider, Level: 4, Attested: true, Cards: []Card{{Device: "gpu0", Level: 4}, {Device: "gpu1", Level: 4}}}
-	p.conflict([]evidence.Conflict{{A: evidence.Sighting{Provider: challenges.NodeID{0}, Device: "x"}, B: mine}})
-	if p.Level != 2 || p.Attested || p.Cards[0].Level != 4 || p.Cards[1].Level != 2 || len(p.Flags) != 1 || len(p.Reasons) != 1 {
-		t.Errorf("%+v", p)
+// TestCollectorConflictStays: no lie of another checker about the same cards hides a
+// conflict that two transcripts show.
+func TestCollectorConflictStays(t *testing.T) {
+	r := network()
+	for _, tt := range []struct {
+		name string
+		lie  func(mine report.Item) challenges.Hash // transcript that the liar names
+	}{
+		{"a transcript that sorts first", func(report.Item) challenges.Hash { return challenges.Hash{31: 1} }},
+		{"the other's transcript", func(mine report.Item) challenges.Hash { return mine.Transcript }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, liar := newFakeChecker(t, keyB), newFakeChecker(t, keyA)
+			show := func(provider ed25519.PrivateKey) report.Item {
+				file := game{checker: keyB, provider: provider, attest: signs(1, provider)}.file(t)
+				f, err := Verify(file, r, simulation())
+				if err != nil || !f.OK {
+					t.Fatalf("%+v, %v", f, err)
+				}
+				it := item(0, challenges.Pass)
+				it.Challenge, it.Transcript, it.Card.Identity = challengeOf(t, file), a.keep(t, file), f.Sighting().Identity
+				return it
+			}
+			mine, theirs := show(providerKey), show(otherKey)
+			lie := item(0x33, challenges.Pass)
+			lie.Transcript, lie.Card.Identity = tt.lie(mine), mine.Card.Identity
+			a.seal(r, 0, saw(providerKey, "u", mine), saw(otherKey, "u", theirs))
+			liar.seal(r, 0, saw(providerKey, "u", lie))
+			for _, order := range [][]*fakeChecker{{a, liar}, {liar, a}} {
+				col := NewCollector(r, clientsOf(order...), simulation())
+				update(t, col)
+				for _, p := range col.Providers() {
+					if !slices.Contains(p.Flags, reputation.FlagIdentityConflict) {
+						t.Errorf("%v: flags %v", p.ID.Short(), p.Flags)
+					}
+				}
+			}
+		})
 	}
-	if p.conflict(nil); len(p.Flags) != 1 {
-		t.Errorf("flags %v", p.Flags)
+}
+
+// TestCollectorAttested: a level from L3 on counts with a transcript that shows it, once
+// for each checker and card; the word alone is L2 at most.
+func TestCollectorAttested(t *testing.T) {
+	r := network()
+	a := newFakeChecker(t, keyA)
+	said := item(1, challenges.Pass)
+	said.Card = report.CardPart{Level: 4, Identity: challenges.Hash{1}}
+	a.seal(r, 0, saw(providerKey, "u", said))
+	col := NewCollector(r, clientsOf(a), simulation())
+	update(t, col)
+	s := col.standings[challenges.IDOf(providerKey)]
+	if got := s.Cards[0].Words[0].Compute; got.Level != evidence.Attested-1 || got.Identity != (challenges.Hash{}) {
+		t.Errorf("by its word: %+v", got)
+	}
+	if len(col.believed) > 0 {
+		t.Errorf("believed: %v", col.believed)
+	}
+}
+
+// TestCollectorBudget: a checker that claims without end is looked at for so long.
+func TestCollectorBudget(t *testing.T) {
+	r := network()
+	a := newFakeChecker(t, keyA)
+	var items []report.Item
+	for i := range 2 * maxProofs {
+		it := item(0, challenges.Pass)
+		it.Challenge = challenges.Hash{byte(i >> 8), byte(i)}
+		it.Transcript, it.Card.Contradict = challenges.Hash{byte(i >> 8), byte(i), 1}, "made-up"
+		items = append(items, it)
+	}
+	wrong := item(0xff, challenges.Wrong)
+	file := game{spoil: 1}.file(t)
+	wrong.Challenge, wrong.Transcript = challengeOf(t, file), a.keep(t, file)
+	items = append(items, wrong)
+	slices.SortFunc(items, func(x, y report.Item) int { return x.Challenge.Compare(y.Challenge) })
+	a.seal(r, 0, saw(providerKey, "u", items...))
+	col := NewCollector(r, clientsOf(a), evidence.NVIDIA())
+	update(t, col)
+	if n := col.spent[challenges.IDOf(keyA)]; n != maxProofs {
+		t.Errorf("%d transcripts asked for, want %d", n, maxProofs)
+	}
+	if p := only(t, col); p.Outcomes.Wrong != 1 || slices.Contains(p.Flags, reputation.FlagCardContradicted) {
+		t.Errorf("outcomes %+v, flags %v", p.Outcomes, p.Flags)
+	}
+}
+
+// TestBelongsByKind: rows of simulations are refused in a real network, of whatever
+// kind, and rows of real cards are not.
+func TestBelongsByKind(t *testing.T) {
+	r := network()
+	r.Simulated = false
+	env := challenges.Seal(r.Hash(), challenges.KindTranscript, nil, keyA)
+	deadline := func(profile uint16) time.Duration {
+		row, err := challenges.LookupProfile(profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return row.Deadline(1e15, time.Millisecond)
+	}
+	compute := func(profile uint16) challenges.Challenge {
+		return challenges.Challenge{
+			Kind: challenges.Matmul, Device: "gpu0", Deadline: deadline(profile),
+			Params: challenges.Marshal(&challenges.ComputeParams{Profile: profile, Window: 1, Claim: 1e15, RTT: time.Millisecond}),
+		}
+	}
+	walks := func(profile uint16, bytes uint64) challenges.Challenge {
+		p := memory.Params{Profile: profile, Items: memory.Items(bytes)}
+		return challenges.Challenge{Kind: challenges.Memory, Device: "gpu0", Deadline: p.Dataset().Deadline(p.RTT), Params: challenges.Marshal(&p)}
+	}
+	for _, tt := range []struct {
+		name string
+		c    challenges.Challenge
+		ok   bool
+	}{
+		{"compute of a card", compute(1206), true},
+		{"simulated compute", compute(8), false},
+		{"memory of a card", walks(5006, 70<<30), true},
+		{"simulated memory", walks(501, 2<<20), false},
+		{"a probe", challenges.Challenge{Kind: challenges.Probe}, true},
+	} {
+		if err := belongs(env, tt.c, r); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 	}
 }

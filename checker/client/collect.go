@@ -22,11 +22,11 @@ type Collector struct {
 	clients   []*Client
 	trust     evidence.Trust
 	next      uint64
-	tries     int // at the epoch `next`, while a transcript could not be fetched
+	tries     map[challenges.NodeID]int // at the epoch next, while transcripts of a checker could not be fetched
+	spent     map[challenges.NodeID]int // transcripts of a checker that were asked for, for the epoch next
+	believed  map[belief]bool           // what checkers have shown of cards
 	standings map[challenges.NodeID]reputation.Standing
 	ran       []reputation.Ran // in the latest global slots
-	signed    []sighting       // of cards, in the epoch that is being folded
-	conflicts map[challenges.NodeID][]evidence.Conflict
 	shared    map[challenges.NodeID][]SharedDevice
 	tested    uint64 // epochs that shared takes into account
 }
@@ -39,7 +39,8 @@ const maxRan = 1 << 18
 func NewCollector(r *committee.Registry, clients []*Client, trust evidence.Trust) *Collector {
 	return &Collector{
 		registry: r, clients: clients, trust: trust,
-		standings: make(map[challenges.NodeID]reputation.Standing), conflicts: make(map[challenges.NodeID][]evidence.Conflict),
+		standings: make(map[challenges.NodeID]reputation.Standing), believed: make(map[belief]bool),
+		tries: make(map[challenges.NodeID]int), spent: make(map[challenges.NodeID]int),
 	}
 }
 
@@ -65,13 +66,15 @@ func (c *Collector) Update(ctx context.Context) error {
 		if err := c.epoch(ctx, c.next, live); err != nil {
 			return errors.Join(append(errs, err)...)
 		}
-		c.tries = 0
+		clear(c.tries)
 	}
 	return errors.Join(errs...)
 }
 
 func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) error {
 	seen := make(map[challenges.NodeID][]reputation.Seen)
+	clear(c.spent)
+	var signed []sighting
 	for _, cl := range live {
 		envelopes, err := cl.Observations(ctx, epoch)
 		if err != nil {
@@ -86,18 +89,30 @@ func (c *Collector) epoch(ctx context.Context, epoch uint64, live []*Client) err
 				return err
 			}
 			seen[o.Provider] = append(seen[o.Provider], reputation.Seen{Checker: e.Signer, Observation: o})
+			signed = append(signed, sight(cl, e.Signer, &o)...)
 		}
 	}
+	conflicts, err := c.conflicts(ctx, signed)
+	if err != nil {
+		return err
+	}
+	// Nothing fails from here on: an epoch is folded once, and whole.
 	for p, s := range seen {
 		a := reputation.Combine(c.registry, epoch, p, s)
 		c.standings[p], _ = reputation.Fold(c.standings[p], a, &c.registry.Params)
 		for _, o := range a.Observers {
 			c.slots(epoch, p, o)
-			c.sight(epoch, p, o)
 		}
 	}
-	if err := c.conflict(ctx, live); err != nil {
-		return err
+	for _, k := range conflicts {
+		for _, p := range []challenges.NodeID{k.A.Provider, k.B.Provider} {
+			if s, ok := c.standings[p]; ok {
+				c.standings[p] = reputation.Conflicting(s, k)
+			}
+			if k.A.Provider == k.B.Provider {
+				break
+			}
+		}
 	}
 	c.ran = c.ran[max(0, len(c.ran)-maxRan):]
 	return nil
@@ -143,7 +158,6 @@ func (c *Collector) Providers() []Provider {
 	for id, s := range c.standings {
 		p := Describe(&s, &c.registry.Params)
 		p.share(c.shared[id])
-		p.conflict(c.conflicts[id])
 		out = append(out, p)
 	}
 	Rank(out)

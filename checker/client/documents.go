@@ -103,10 +103,12 @@ type SharedDevice struct {
 type Card struct {
 	Device     string           `json:"device"`
 	Level      evidence.Level   `json:"level"`
+	Simulated  bool             `json:"simulated"`  // no card is behind it
 	Model      *string          `json:"model"`      // in gpu/models, by its telemetry: a claim; null without
 	Identity   *challenges.Hash `json:"identity"`   // of the card that signed: the hash of its key; null without
 	Contradict uint64           `json:"contradict"` // results with something that cannot be true
 	Code       *string          `json:"code"`       // of the latest of them; null without
+	Proof      *challenges.Hash `json:"proof"`      // transcript that shows it; null without
 }
 
 // Provider is what is known of a provider: GET /v1/providers/ID.
@@ -120,16 +122,17 @@ type Provider struct {
 	Throughput    []Throughput        `json:"throughput"`     // of every flavour that was asked for
 	Memory        Memory              `json:"memory"`
 	Together      Together            `json:"together"`
-	Attested      bool                `json:"attested"` // the cards signed: level L3 or more
-	Cards         []Card              `json:"cards"`    // what the results say and show of them
-	Shared        []SharedDevice      `json:"shared"`   // of a collector: one checker sees too little
+	Shared        []SharedDevice      `json:"shared"` // of a collector: one checker sees too little
 	Availability  Availability        `json:"availability"`
 	Outcomes      Outcomes            `json:"outcomes"`
 	ByKind        map[string]Outcomes `json:"by_kind"`
 	Flags         []string            `json:"flags"`
-	Reasons       []evidence.Reason   `json:"reasons"` // for each flag
-	Proofs        []challenges.Hash   `json:"proofs"`  // transcripts of wrong work
-	Epochs        uint64              `json:"epochs"`  // folded up to here
+	Reasons       []evidence.Reason   `json:"reasons"`   // for each flag
+	Proofs        []challenges.Hash   `json:"proofs"`    // transcripts of wrong work
+	Epochs        uint64              `json:"epochs"`    // folded up to here
+	Simulated     bool                `json:"simulated"` // its devices are: no level of theirs is of a card
+	Attested      bool                `json:"attested"`  // the cards signed: level L3 or more
+	Cards         []Card              `json:"cards"`     // what the results say and show of them
 }
 
 // Describe reads a provider's document off its standing.
@@ -149,7 +152,7 @@ func Describe(s *reputation.Standing, p *committee.Params) Provider {
 		v := s.Reads * memory.ItemBytes
 		d.Memory.ReadBytes = &v
 	}
-	d.Attested = d.Level >= evidence.Attested
+	d.Simulated, d.Attested = s.Simulated, d.Level >= evidence.Attested
 	for i := range s.Cards {
 		d.Cards = append(d.Cards, describeCard(s, &s.Cards[i], p))
 	}
@@ -163,15 +166,16 @@ func Describe(s *reputation.Standing, p *committee.Params) Provider {
 }
 
 func describeCard(s *reputation.Standing, c *reputation.Card, p *committee.Params) Card {
-	d := Card{Device: c.Device, Level: reputation.LevelOfCard(s, c, p), Contradict: c.Contradicts}
-	if c.Model != "" {
-		d.Model = &c.Model
+	k := reputation.Know(s, c, p)
+	d := Card{Device: c.Device, Level: k.Level, Simulated: s.Simulated, Contradict: k.Doubts}
+	if k.Model != "" {
+		d.Model = &k.Model
 	}
-	if c.Identity != (challenges.Hash{}) {
-		d.Identity = &c.Identity
+	if k.Identity != (challenges.Hash{}) {
+		d.Identity = &k.Identity
 	}
-	if c.Code != "" {
-		d.Code = &c.Code
+	if k.Code != "" {
+		d.Code, d.Proof = &k.Code, &k.Proof
 	}
 	return d
 }

@@ -8,21 +8,36 @@ import (
 	"github.com/assaynet/assay/challenges"
 	"github.com/assaynet/assay/checker/evidence"
 	"github.com/assaynet/assay/checker/report"
-	"github.com/assaynet/assay/checker/reputation"
 )
 
 // maxTries is how often a failing fetch holds an epoch up: a checker that serves
 // errors must not stop the others' words from counting.
 const maxTries = 3
 
-// prove replays what is said to be wrong, or to contradict itself: a proof needs no
-// trust, and without its transcript the word of a checker is unknown. A fetch that
-// failed says nothing yet: its error leaves the epoch unfolded, to be tried again.
+// maxProofs is how many transcripts of one checker are verified for one epoch: one that
+// claims more than that proves no more, and takes nobody else's time.
+const maxProofs = 256
+
+// belief is a card that a checker has shown to sign for a device. It is shown once:
+// afterwards the checker's word that it did so again counts as its other words do.
+type belief struct {
+	checker, provider challenges.NodeID
+	device            string
+	identity          challenges.Hash
+	level             evidence.Level
+}
+
+// prove replays what is said to be wrong, or to contradict itself, and what is said to
+// attest for the first time: a proof needs no trust, and without its transcript the
+// word of a checker is unknown. A fetch that failed says nothing yet: its error leaves
+// the epoch unfolded, to be tried again.
 func (c *Collector) prove(ctx context.Context, cl *Client, checker challenges.NodeID, o *report.Observation) error {
 	for i := range o.Items {
 		it := &o.Items[i]
 		wrong, doubted := it.Outcome == challenges.Wrong, it.Card.Contradict != ""
-		if !wrong && !doubted {
+		b := belief{checker, o.Provider, it.Device, it.Card.Identity, it.Card.Level}
+		attested := it.Card.Level >= evidence.Attested && !c.believed[b]
+		if !wrong && !doubted && !attested {
 			continue
 		}
 		f, err := c.proof(ctx, cl, checker, o, *it)
@@ -35,6 +50,16 @@ func (c *Collector) prove(ctx context.Context, cl *Client, checker challenges.No
 		if doubted && (f == nil || !f.contradicts) {
 			it.Card = report.CardPart{}
 		}
+		if attested {
+			if f != nil && *f.Level >= it.Card.Level && f.Sighting().Identity == it.Card.Identity {
+				c.believed[b] = true
+				continue
+			}
+			it.Card.Level = min(it.Card.Level, evidence.Attested-1)
+			if f == nil || f.Sighting().Identity != it.Card.Identity {
+				it.Card.Identity = challenges.Hash{}
+			}
+		}
 	}
 	return nil
 }
@@ -42,16 +67,24 @@ func (c *Collector) prove(ctx context.Context, cl *Client, checker challenges.No
 // proof fetches and verifies the transcript of an item: one transcript is one item's,
 // of one checker. nil: it proves nothing of this item.
 func (c *Collector) proof(ctx context.Context, cl *Client, checker challenges.NodeID, o *report.Observation, it report.Item) (*Finding, error) {
+	// Wrong work is never too much to look at, but for a checker that does not answer.
+	if spent := c.spent[checker]; spent > maxProofs || spent == maxProofs && it.Outcome != challenges.Wrong {
+		return nil, nil
+	}
+	if it.Outcome != challenges.Wrong {
+		c.spent[checker]++
+	}
 	file, err := cl.Transcript(ctx, it.Transcript)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, report.ErrNotFound), errors.Is(err, ErrOther):
 		return nil, nil
-	case err != nil && c.tries < maxTries:
-		c.tries++
+	case err != nil && c.tries[checker] < maxTries:
+		c.tries[checker]++
 		return nil, fmt.Errorf("transcript of %s: %w", o.Provider.Short(), err)
 	case err != nil:
+		c.spent[checker] = maxProofs + 1 // it had its chances, and each more costs a time-out
 		return nil, nil
 	}
 	f, err := Verify(file, c.registry, c.trust)
@@ -73,100 +106,61 @@ func (c *Collector) proof(ctx context.Context, cl *Client, checker challenges.No
 	return &f, nil
 }
 
-// sighting is a card's signature with who has the transcript that shows it.
+// sighting is an item that says which card signed, and who says it.
 type sighting struct {
-	evidence.Sighting
+	client  *Client
 	checker challenges.NodeID
+	at      report.Observation // without its items
+	item    report.Item
 }
 
-// sight remembers which cards signed in an epoch.
-func (c *Collector) sight(epoch uint64, p challenges.NodeID, o reputation.Observer) {
+// sight lists the cards that are said to have signed in an epoch.
+func sight(cl *Client, checker challenges.NodeID, o *report.Observation) []sighting {
+	var out []sighting
 	for _, it := range o.Items {
 		if it.Card.Identity != (challenges.Hash{}) {
-			c.signed = append(c.signed, sighting{evidence.Sighting{
-				Identity: it.Card.Identity, Provider: p, Device: it.Device, Epoch: epoch, Transcript: it.Transcript,
-			}, o.Checker})
+			out = append(out, sighting{cl, checker, report.Observation{Epoch: o.Epoch, Provider: o.Provider}, it})
 		}
 	}
+	return out
 }
 
-// conflict looks for cards that signed for two devices in the epoch that was folded,
-// and has both transcripts shown before it believes it: each is a proof.
-func (c *Collector) conflict(ctx context.Context, live []*Client) error {
-	signed := c.signed
-	c.signed = nil
-	var seen []evidence.Sighting
-	of := make(map[challenges.Hash]challenges.NodeID)
+// place is a device of a provider.
+type place struct {
+	provider challenges.NodeID
+	device   string
+}
+
+// conflicts finds cards that signed for two devices in an epoch. Only what a transcript
+// shows counts: an invented sighting makes no conflict, and hides none.
+func (c *Collector) conflicts(ctx context.Context, signed []sighting) ([]evidence.Conflict, error) {
+	places := make(map[challenges.Hash]map[place]bool)
 	for _, s := range signed {
-		seen = append(seen, s.Sighting)
-		of[s.Transcript] = s.checker
+		id := s.item.Card.Identity
+		if places[id] == nil {
+			places[id] = make(map[place]bool)
+		}
+		places[id][place{s.at.Provider, s.item.Device}] = true
 	}
-	for _, k := range evidence.Conflicts(seen) {
-		shown := true
-		for _, s := range []evidence.Sighting{k.A, k.B} {
-			shown = shown && c.shows(ctx, live, of[s.Transcript], s)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !shown {
+	var seen []evidence.Sighting
+	shown := make(map[challenges.Hash]map[place]bool)
+	for _, s := range signed {
+		id, at := s.item.Card.Identity, place{s.at.Provider, s.item.Device}
+		if len(places[id]) < 2 || shown[id][at] {
 			continue
 		}
-		c.conflicts[k.A.Provider] = keep(c.conflicts[k.A.Provider], k)
-		if k.B.Provider != k.A.Provider {
-			c.conflicts[k.B.Provider] = keep(c.conflicts[k.B.Provider], k)
-		}
-	}
-	return nil
-}
-
-// maxConflicts bounds what is remembered of a provider: the latest.
-const maxConflicts = 16
-
-func keep(all []evidence.Conflict, k evidence.Conflict) []evidence.Conflict {
-	all = append(all, k)
-	return all[max(0, len(all)-maxConflicts):]
-}
-
-// shows reports that the checker's transcript shows the sighting.
-func (c *Collector) shows(ctx context.Context, live []*Client, checker challenges.NodeID, s evidence.Sighting) bool {
-	for _, cl := range live {
-		file, err := cl.Transcript(ctx, s.Transcript)
+		f, err := c.proof(ctx, s.client, s.checker, &s.at, s.item)
 		if err != nil {
+			return nil, err
+		}
+		if f == nil || f.Sighting().Identity != id {
 			continue
 		}
-		f, err := Verify(file, c.registry, c.trust)
-		env, wrapped := challenges.DecodeEnvelope(file)
-		if err == nil && wrapped == nil && f.OK && env.Signer == checker && f.Sighting() == s {
-			return true
+		if shown[id] == nil {
+			shown[id] = make(map[place]bool)
 		}
+		shown[id][at] = true
+		seen = append(seen, f.Sighting())
 	}
-	return false
+	return evidence.Conflicts(seen), nil
 }
-
-// conflict adds the cards that signed for two devices. Such a card attests to nothing.
-func (p *Provider) conflict(conflicts []evidence.Conflict) {
-	if len(conflicts) == 0 {
-		return
-	}
-	p.Flags = append(p.Flags, reputation.FlagIdentityConflict)
-	p.Level, p.Attested = min(p.Level, evidence.Attested-1), false
-	for _, k := range conflicts {
-		mine, other := k.A, k.B
-		if mine.Provider != p.ID {
-			mine, other = k.B, k.A
-		}
-		p.Reasons = append(p.Reasons, evidence.Reason{Code: reputation.FlagIdentityConflict, Detail: fmt.Sprintf(
-			"in epoch %d one card (%s) signed for %s here and for %s of %s: transcripts %s and %s; one of the two has its questions relayed",
-			mine.Epoch, short(mine.Identity), mine.Device, other.Device, other.Provider.Short(), short(mine.Transcript), short(other.Transcript),
-		)})
-		for i := range p.Cards {
-			if p.Cards[i].Device == mine.Device {
-				p.Cards[i].Level = min(p.Cards[i].Level, evidence.Attested-1)
-			}
-		}
-	}
-}
-
-// short is enough of a hash to find it by.
-func short(h challenges.Hash) string { return h.String()[:12] }

@@ -174,16 +174,32 @@ func belongs(env challenges.Envelope, c challenges.Challenge, r *committee.Regis
 	if r.Index(env.Signer) < 0 {
 		return breach(challenges.ClauseParties, "signer %v is no checker of network %q", env.Signer, r.Name)
 	}
-	if c.Kind != challenges.Probe && !r.Simulated {
-		p, err := c.ComputeParams()
-		if err != nil {
-			return err
-		}
-		if row, err := challenges.LookupProfile(p.Profile); err != nil || row.Simulated {
-			return breach(challenges.ClauseProfile, "profile %d is for simulated networks only", p.Profile)
-		}
+	if simulated, err := simulatedRow(c); err != nil {
+		return err
+	} else if simulated && !r.Simulated {
+		return breach(challenges.ClauseProfile, "a profile that is for simulated networks only")
 	}
 	return nil
+}
+
+// simulatedRow reports that a challenge's row is one of a simulation's.
+func simulatedRow(c challenges.Challenge) (bool, error) {
+	switch c.Kind {
+	case challenges.Probe:
+		return false, nil
+	case challenges.Memory:
+		p, err := c.MemoryParams()
+		if err != nil {
+			return false, err
+		}
+		return p.Dataset().Simulated, nil
+	}
+	p, err := c.ComputeParams()
+	if err != nil {
+		return false, err
+	}
+	row, err := challenges.LookupProfile(p.Profile)
+	return row.Simulated, err
 }
 
 func (f Finding) broken(err error) Finding {

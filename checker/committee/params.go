@@ -57,6 +57,8 @@ type Params struct {
 	DispersionPermille uint32        // phi x 1000, at least 1500
 	EpisodeGap         time.Duration // outages closer than this are one episode
 	LowerFrom          time.Duration // no bound from a shorter observation
+
+	CardFor time.Duration // what is known of a card, good or bad, counts so long
 }
 
 // Standard is the parameters of a production network.
@@ -69,6 +71,7 @@ func Standard() Params {
 		SharingSlow: 75, SharingScreen: 100, SharingTargeted: 24,
 		RepairPrior: 240 * time.Minute, DispersionPermille: 1500,
 		EpisodeGap: 6 * time.Hour, LowerFrom: 30 * 24 * time.Hour,
+		CardFor: 24 * time.Hour,
 	}
 }
 
@@ -81,6 +84,7 @@ func Devnet() Params {
 	p.RepairPrior /= scale
 	p.EpisodeGap /= scale
 	p.LowerFrom /= scale
+	p.CardFor /= scale
 	p.ProbeEvery = 500 * time.Millisecond
 	p.Pings = 2
 	p.Purpose = challenges.Devnet
@@ -114,6 +118,8 @@ func (p *Params) Check() error {
 		return fmt.Errorf("refusal allowance %d permille", p.RefusalPermille)
 	case p.RepairPrior <= 0 || p.DispersionPermille < 1500 || p.EpisodeGap <= 0 || p.LowerFrom <= 0:
 		return errors.New("availability bound: out of range")
+	case p.CardFor < p.Epoch || p.CardFor > 365*24*time.Hour:
+		return fmt.Errorf("cards count for %v: want an epoch to a year", p.CardFor)
 	}
 	// A checker sends one challenge to a device alone, and one with others or one in
 	// each global slot: an honest provider must not have to refuse any.

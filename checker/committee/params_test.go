@@ -31,6 +31,7 @@ func TestDevnetScalesDurationsOnly(t *testing.T) {
 		"repair prior": {s.RepairPrior, d.RepairPrior},
 		"episode gap":  {s.EpisodeGap, d.EpisodeGap},
 		"lower from":   {s.LowerFrom, d.LowerFrom},
+		"card for":     {s.CardFor, d.CardFor},
 	} {
 		if pair[0]*d.Epoch != pair[1]*s.Epoch {
 			t.Errorf("%s: %v of %v, and %v of %v", name, pair[0], s.Epoch, pair[1], d.Epoch)
@@ -120,6 +121,8 @@ func TestParamsCheck(t *testing.T) {
 		{"no repair time", func(p *Params) { p.RepairPrior = 0 }, false},
 		{"dispersion under Poisson's", func(p *Params) { p.DispersionPermille = 999 }, false},
 		{"no episode gap", func(p *Params) { p.EpisodeGap = 0 }, false},
+		{"cards known for no epoch", func(p *Params) { p.CardFor = p.Epoch - 1 }, false},
+		{"cards known for ever", func(p *Params) { p.CardFor = 366 * 24 * time.Hour }, false},
 		{"bound from nothing", func(p *Params) { p.LowerFrom = 0 }, false},
 	}
 	for _, tt := range tests {

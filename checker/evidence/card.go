@@ -19,6 +19,8 @@ const (
 	CodeTelemetryLacking = "telemetry-lacking" // too little to judge
 	CodeAttestationForm  = "attestation-form"  // not in the form of an attestation
 	CodeIdentityChip     = "identity-chip"     // the card that signed is of another kind than telemetry says
+	CodeIdentityUnknown  = "identity-unknown"  // the chip that signed is none whose capability is known here
+	CodeIdentityMode     = "identity-mode"     // confidential computing is not on by the driver\'s word
 	CodeIdentityDriver   = "identity-driver"   // of another driver version
 	CodeIdentityVBIOS    = "identity-vbios"    // of another VBIOS version
 	CodeIdentityPCI      = "identity-pci"      // of another PCI device id
@@ -123,7 +125,7 @@ func (k *Card) telemetry(said []byte, w telemetry.Work) *telemetry.Record {
 	k.Told, k.Plausible, k.Applied, k.Findings = true, j.Plausible(), j.Applied, j.Findings
 	// SPEC: A3. What rests on the checker's clock refutes nobody: one that lies about the
 	// time would make any card impossible.
-	signed := telemetry.Judge(r, telemetry.Work{Flavour: w.Flavour, Held: w.Held})
+	signed := telemetry.Judge(r, telemetry.Work{Flavour: w.Flavour})
 	k.Record = &r
 	k.Name, k.Model, k.UUID = r.Inventory.Name, j.Model.Name, r.Inventory.UUID
 	// What it calls itself is what it is held against, whatever else it says.
@@ -176,6 +178,15 @@ func (k *Card) agree(r *telemetry.Record) {
 		return
 	}
 	a, i := k.Attestation, r.Inventory
+	// Devtools mode lets a debugger in; off, there is nothing that a report could be of.
+	if a.Mode == attest.ModeCC && i.Confidential != "on" {
+		k.Measured = false
+		k.Reasons = append(k.Reasons, Reason{CodeIdentityMode, fmt.Sprintf("the report is one of confidential mode, which the driver says is %q; expected \"on\"", i.Confidential)})
+	}
+	if _, known := capability(a.Chip); !known {
+		k.Identity, k.Measured = challenges.Hash{}, false
+		k.Reasons = append(k.Reasons, Reason{CodeIdentityUnknown, fmt.Sprintf("chip %s signed, which this program cannot hold against what telemetry says", a.Chip)})
+	}
 	if major, known := capability(a.Chip); known && i.Major != 0 && int(i.Major) != major {
 		k.Contradict = append(k.Contradict, Reason{CodeIdentityChip, fmt.Sprintf(
 			"a %s signed, and telemetry says %q of compute capability %d.%d; expected %d.x", a.Chip, i.Name, i.Major, i.Minor, major)})

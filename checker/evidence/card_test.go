@@ -330,7 +330,7 @@ func TestLevel(t *testing.T) {
 		{"nothing told", Card{}, pass, 0, "telemetry in the result"},
 		{"too little told", Card{Told: true}, pass, 0, "says enough"},
 		{"contradicted", Card{Told: true, Plausible: true, Contradict: []Reason{{"x", ""}}, Attestation: cc, Identity: id, Measured: true}, pass, 0, "x"},
-		{"simulated", Card{Told: true, Plausible: true, Simulated: true, Attestation: cc, Identity: id, Measured: true}, pass, 0, "a card"},
+		{"simulated", Card{Told: true, Plausible: true, Simulated: true, Attestation: cc, Identity: id, Measured: true}, pass, 0, "a real card"},
 		{"told", Card{Told: true, Plausible: true}, challenges.Verdict{Outcome: challenges.Late, OpsLower: 1}, 1, "a pass"},
 		{"no figure", Card{Told: true, Plausible: true}, challenges.Verdict{Outcome: challenges.Pass}, 1, "a pass"},
 		{"nothing signed", Card{Told: true, Plausible: true}, pass, 2, "a report that the card signs"},

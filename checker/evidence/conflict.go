@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -23,55 +24,32 @@ type Conflict struct {
 	A, B Sighting // by provider, then device
 }
 
-// Conflicts lists the first conflict of each two devices, in a fixed order. A card that
-// signs for another device in a later epoch may have been moved, or sold.
+// maxDevices bounds the devices of one conflict: those beyond it add nothing.
+const maxDevices = 16
+
+// Conflicts lists, for each card and epoch, its devices two by two, each with the next:
+// a device of a conflict is in at least one of the list, which is in a fixed order. A
+// card that signs for another device in a later epoch may have been moved, or sold.
+// Who believes a list believes each sighting in it: they are to be verified before.
 func Conflicts(seen []Sighting) []Conflict {
 	seen = slices.Clone(seen)
 	slices.SortFunc(seen, func(a, b Sighting) int {
-		switch {
-		case a.Identity != b.Identity:
-			return a.Identity.Compare(b.Identity)
-		case a.Epoch < b.Epoch:
-			return -1
-		case a.Epoch > b.Epoch:
-			return 1
-		case a.Provider != b.Provider:
-			return a.Provider.Compare(b.Provider)
-		case a.Device != b.Device:
-			return strings.Compare(a.Device, b.Device)
-		}
-		return a.Transcript.Compare(b.Transcript)
+		return cmp.Or(a.Identity.Compare(b.Identity), cmp.Compare(a.Epoch, b.Epoch), a.Provider.Compare(b.Provider),
+			strings.Compare(a.Device, b.Device), a.Transcript.Compare(b.Transcript))
 	})
 	var out []Conflict
-	type pair struct {
-		a, b     challenges.NodeID
-		ad, bd   string
-		identity challenges.Hash
-	}
-	known := map[pair]bool{}
-	for from := 0; from < len(seen); {
-		to := from + 1
-		for to < len(seen) && seen[to].Identity == seen[from].Identity && seen[to].Epoch == seen[from].Epoch {
-			to++
-		}
-		// One of each device is enough.
-		var devices []Sighting
-		for _, s := range seen[from:to] {
-			if n := len(devices); n == 0 || devices[n-1].Provider != s.Provider || devices[n-1].Device != s.Device {
-				devices = append(devices, s)
-			}
-		}
+	devices := 0 // of the same card and epoch, before this one
+	for i := 1; i < len(seen); i++ {
+		a, b := seen[i-1], seen[i]
+		switch {
+		case a.Identity != b.Identity || a.Epoch != b.Epoch:
+			devices = 0
 		// SPEC: A5. One identity signs for one device in an epoch.
-		for i, a := range devices {
-			for _, b := range devices[i+1:] {
-				p := pair{a.Provider, b.Provider, a.Device, b.Device, a.Identity}
-				if !known[p] {
-					known[p] = true
-					out = append(out, Conflict{a, b})
-				}
+		case a.Provider != b.Provider || a.Device != b.Device:
+			if devices++; devices < maxDevices {
+				out = append(out, Conflict{a, b})
 			}
 		}
-		from = to
 	}
 	return out
 }

@@ -59,7 +59,7 @@ func (k *Card) Level(v challenges.Verdict, trust Trust) (Level, []string) {
 	// trusted, and the level is marked.
 	switch {
 	case k.Simulated && !trust.Simulated():
-		return 0, []string{"a card: simulated devices stay at L0"}
+		return 0, []string{"a real card; simulated devices have a level only by their network's own roots (assay verify --evidence)"}
 	case len(k.Contradict) > 0:
 		return 0, []string{"telemetry without contradictions: " + k.Contradict[0].Code}
 	case !k.Told:

@@ -64,6 +64,7 @@ type Standing struct {
 	Reads     uint64   // largest lower bound of items of memory read at random, items/s; 0: none yet
 	Fleets    []Figure // what its devices did together, and were claimed to
 	Cards     []Card   // ascending by device
+	Conflicts []Conflict
 	Proofs    []challenges.Hash
 
 	Slices    uint64 // probe instants seen
@@ -93,7 +94,7 @@ func Fold(s Standing, a Aggregate, p *committee.Params) (Standing, []Event) {
 	s.Provider, s.Next = a.Provider, a.Epoch+1
 	s.Simulated = s.Simulated || a.Simulated
 	for _, o := range a.Observers {
-		s.observer(a.Epoch, o)
+		s.observer(a.Epoch, o, p)
 	}
 	for k, word := range a.Slices {
 		s.slice(a.Epoch*uint64(p.Slices())+uint64(k), word, p)
@@ -120,7 +121,7 @@ func (s *Standing) clone() Standing {
 	return c
 }
 
-func (s *Standing) observer(epoch uint64, o Observer) {
+func (s *Standing) observer(epoch uint64, o Observer, p *committee.Params) {
 	probes := s.kind(challenges.Probe)
 	rate := s.checker(o.Checker)
 	for out, n := range o.Probes {
@@ -153,7 +154,7 @@ func (s *Standing) observer(epoch uint64, o Observer) {
 			s.Reads = max(s.Reads, it.OpsLower)
 			s.Memory = kept(s.Memory, Figure{Epoch: epoch, Checker: o.Checker, Ops: it.Proven(), Claim: it.Claim})
 		}
-		s.card(o.Checker, it)
+		s.card(epoch, o.Checker, it, p)
 		if it.Outcome == challenges.Wrong && len(s.Proofs) < MaxProofs {
 			s.Proofs = append(s.Proofs, it.Transcript)
 		}
@@ -236,7 +237,7 @@ func (s *Standing) checker(id challenges.NodeID) *CheckerRate {
 // Check bounds the fields of a standing read from a store.
 func (s *Standing) Check() error {
 	if max(len(s.Figures), len(s.Memory), len(s.Fleets)) > MaxFigures || len(s.Proofs) > MaxProofs || len(s.Kinds) > len(challenges.Kinds()) ||
-		len(s.Rates) > len(challenges.Flavours()) || len(s.Cards) > MaxCards {
+		len(s.Rates) > len(challenges.Flavours()) || len(s.Cards) > MaxCards || len(s.Conflicts) > MaxConflicts {
 		return fmt.Errorf("%d figures, %d proofs, %d kinds, %d rates, %d cards", len(s.Figures), len(s.Proofs), len(s.Kinds), len(s.Rates), len(s.Cards))
 	}
 	for _, c := range s.Cards {

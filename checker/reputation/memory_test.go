@@ -173,6 +173,7 @@ func TestMemoryAndFleetsAreNoRates(t *testing.T) {
 		}
 		// What lacks of the memory and of the work at one time has its own place there.
 		with.Memory, with.Fleets, without.Memory, without.Fleets = nil, nil, nil, nil
+		with.Cards, without.Cards = nil, nil // nor to the ratios of a card
 		if a, b := Score(&with, &r.Params), Score(&without, &r.Params); a != b {
 			t.Fatalf("score %v, with other memory %v", a, b)
 		}

@@ -21,6 +21,7 @@ const (
 
 	FlagCardContradicted = "card-contradicted" // what its results say of a card cannot be true
 	FlagUnlikeModel      = "unlike-model"      // a card's rates do not stand to each other as its model's
+	FlagIdentityConflict = "identity-conflict" // one card signed for two devices in one epoch
 )
 
 // Flags reads the flags off a standing, in a fixed order.
@@ -43,6 +44,9 @@ func Flags(s *Standing, p *committee.Params) []string {
 	}
 	if len(unlike(s, p)) > 0 {
 		flags = append(flags, FlagUnlikeModel)
+	}
+	if len(conflicting(s, p)) > 0 {
+		flags = append(flags, FlagIdentityConflict)
 	}
 	return flags
 }

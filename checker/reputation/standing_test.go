@@ -43,10 +43,11 @@ func FuzzStanding(f *testing.F) {
 		Checkers: []CheckerRate{{Checker: testID(0), Up: 1, Total: 2}}, Figures: figures(100, 2, 90, 91),
 		Rates: []Rate{{Flavour: challenges.Int8, Best: 91, Claim: 100}, {Flavour: challenges.FP64, Claim: 40}}, Proofs: []challenges.Hash{{1}},
 		Memory: figures(2<<20, 2, 1<<20), Fleets: figures(400, 2, 100, 200), Slices: 50, Down: 1, Possible: 3, Episodes: 1, LastDown: 9,
-		Cards: []Card{{
-			Device: "gpu0", Model: "sim-h100", Identity: challenges.Hash{1}, Contradicts: 3, Code: "memory-total",
-			Words: []Word{{Checker: testID(0), Compute: 4, Memory: 4, Rates: [4]uint64{1, 2, 3, 4}, Doubts: 3}},
-		}},
+		Cards: []Card{{Device: "gpu0", Words: []Word{{
+			Checker: testID(0), At: 4, Model: "sim-h100", Compute: Shown{Level: 4, Identity: challenges.Hash{1}, At: 4}, Memory: Shown{Level: 4, Identity: challenges.Hash{1}, At: 5},
+			Rates: [4]uint64{1, 2, 3, 4}, Doubts: 3, Doubted: 2, Code: "memory-total",
+		}}}},
+		Conflicts: []Conflict{{Epoch: 3, Identity: challenges.Hash{1}, Device: "gpu0", Other: testID(1), OtherDevice: "gpu1"}},
 	}))
 	p := committee.Devnet()
 	f.Fuzz(func(t *testing.T, data []byte) {

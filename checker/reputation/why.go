@@ -13,10 +13,6 @@ import (
 // takes the observations of all checkers, so no standing carries it.
 const FlagSharedDevice = "shared-device"
 
-// FlagIdentityConflict says that one card signed for two devices in one epoch. That
-// too takes the observations of all.
-const FlagIdentityConflict = evidence.CodeIdentityConflict
-
 // Why explains each flag of a standing, in their order.
 func Why(s *Standing, p *committee.Params) []evidence.Reason {
 	out := []evidence.Reason{}
@@ -37,11 +33,16 @@ func Why(s *Standing, p *committee.Params) []evidence.Reason {
 			detail = "at one time its devices did " + shares(s.Fleets) + " of what they claim each"
 		case FlagCardContradicted:
 			c := contradicted(s, p)[0]
-			detail = fmt.Sprintf("%d results of %s say of their card what cannot be true, the latest by rule %s", c.Contradicts, c.Device, c.Code)
+			k := Know(s, &c, p)
+			detail = fmt.Sprintf("%d results of %s say of their card what cannot be true, the latest by rule %s (transcript %v)", k.Doubts, c.Device, k.Code, k.Proof)
 		case FlagUnlikeModel:
 			u := unlike(s, p)[0]
-			detail = fmt.Sprintf("%s calls itself %s, and its rates do not stand to each other as that model's: %s, expected %s",
-				u.Card.Device, u.Card.Model, u.Findings[0].Seen, u.Findings[0].Expected)
+			f := u.Findings[0]
+			detail = fmt.Sprintf("%s calls itself %s, and its rates do not stand to each other as that model's: %s is %s, expected %s",
+				u.Card.Device, u.Model, f.Code, f.Seen, f.Expected)
+		case FlagIdentityConflict:
+			c := conflicting(s, p)
+			detail = c[len(c)-1].explain()
 		}
 		out = append(out, evidence.Reason{Code: f, Detail: detail})
 	}
