@@ -89,7 +89,8 @@ func Check(d DaemonConfig, w io.Writer) error {
 		fmt.Fprintf(w, "metrics   http://%s\n", f.config.Metrics)
 	}
 	if f.config.Evidence != "" {
-		fmt.Fprintf(w, "evidence  %s: %d manifests, %d OCSP responses\n", f.config.Evidence, len(f.trust.Reference.RIMs), len(f.trust.Reference.OCSP))
+		fmt.Fprintf(w, "evidence  %s: %d manifests, %d OCSP responses, %d roots of a simulation\n",
+			f.config.Evidence, len(f.trust.Reference.RIMs), len(f.trust.Reference.OCSP), len(f.trust.Roots.Devices)-len(evidence.NVIDIA().Roots.Devices))
 	}
 	if f.config.Kind == KindProvider {
 		f.printProvider(w, d.Dir)

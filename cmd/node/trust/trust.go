@@ -5,6 +5,8 @@ package trust
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -24,8 +26,7 @@ const (
 
 // Load trusts NVIDIA's roots, and takes what the folder has besides; "" has nothing.
 // A file is a PEM certificate (the root of a simulation: whatever ends in it is marked
-// so), a reference manifest as NVIDIA's service gives it out (XML), or an OCSP response
-// (DER or base64). Names do not matter; files that begin with a dot are left out. The
+// so), a reference manifest in a form of [Manifest], or an OCSP response (DER or base64). Names do not matter; files that begin with a dot are left out. The
 // order of what was read is that of the names, so that the same folder judges alike.
 //
 // Roots are read first: a manifest may end in one of them.
@@ -66,8 +67,8 @@ func Load(dir string) (evidence.Trust, error) {
 		trust.Roots = trust.Roots.With(roots)
 	}
 	for _, f := range rest {
-		if bytes.HasPrefix(bytes.TrimSpace(f.data), []byte("<")) {
-			rim, err := attest.ParseRIM(f.data, trust.Roots)
+		if m := Manifest(f.data); isXML(m) {
+			rim, err := attest.ParseRIM(m, trust.Roots)
 			if err != nil {
 				return trust, fmt.Errorf("evidence: %s: %w", f.path, err)
 			}
@@ -75,12 +76,46 @@ func Load(dir string) (evidence.Trust, error) {
 			continue
 		}
 		response, err := attest.ParseOCSP(f.data)
+		if r, ok := errors.AsType[*attest.Reason](err); ok && r.Code == attest.CodeOCSPEncoding {
+			return trust, fmt.Errorf("evidence: %s: neither a manifest, an OCSP answer nor a root: move it away", f.path)
+		}
 		if err != nil {
-			return trust, fmt.Errorf("evidence: %s: %w (want a PEM certificate, a manifest in XML, or an OCSP response)", f.path, err)
+			return trust, fmt.Errorf("evidence: %s: %w", f.path, err)
 		}
 		trust.Reference.OCSP = append(trust.Reference.OCSP, response)
 	}
 	return trust, nil
+}
+
+// Manifest is the XML of a reference manifest, in any form of NVIDIA's service: the XML,
+// its base64, or the service's JSON, in whose member rim that is. Bytes in another form,
+// or beyond what a manifest has, are handed back as they are: [attest.ParseRIM] says
+// what is wrong with them.
+func Manifest(b []byte) []byte {
+	const most = 2 * attest.MaxRIM // base64 and a little JSON
+	var service struct {
+		RIM string `json:"rim"`
+	}
+	text := bytes.TrimSpace(b)
+	if len(text) > most || isXML(text) {
+		return b
+	}
+	if bytes.HasPrefix(text, []byte("{")) {
+		if json.Unmarshal(text, &service) != nil {
+			return b
+		}
+		text = []byte(service.RIM)
+	}
+	xml, err := base64.StdEncoding.DecodeString(string(text)) // line breaks are left out
+	if err != nil || !isXML(xml) {
+		return b
+	}
+	return xml
+}
+
+// isXML tells whether bytes begin as XML does, after a byte order mark if there is one.
+func isXML(b []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))), []byte("<"))
 }
 
 // Roots reads PEM certificates as the roots of a simulation, trusted for cards and for
