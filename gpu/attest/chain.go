@@ -21,7 +21,7 @@ const (
 	CodeChainRoot     Code = "chain-root"      // ends in a root that is not trusted
 	CodeChainKey      Code = "chain-key"       // a key or a signature that is not P-384 with SHA-384
 	CodeChainName     Code = "chain-name"      // names that NVIDIA's chains do not have
-	CodeChainPath     Code = "chain-path"      // a certificate that the next did not sign, or may not have
+	CodeChainPath     Code = "chain-path"      // a certificate that the next did not sign, or may not have; or a first one that may sign others
 	CodeChainExpired  Code = "chain-expired"   // a certificate that is not valid at the time of the reference; limits the grade alone
 	CodeSimulated     Code = "chain-simulated" // ends in a simulation's root; rejects nothing
 )
@@ -112,9 +112,10 @@ func (c Chain) DER() []byte {
 	return out
 }
 
-// DeviceID identifies the chip for as long as it lives: the SHA-256 of the public key
-// (SubjectPublicKeyInfo) of certificate 1. It is zero if the chain is too short. Only
-// after Verify does it say anything.
+// DeviceID identifies the device for as long as it lives: the SHA-256 of the public key
+// (SubjectPublicKeyInfo) of certificate 1. A chip's two processors (modes "cc" and "fsp")
+// have one each: what they have in common is [Chain.PDI]. It is zero if the chain is too
+// short. Only after Verify does it say anything.
 func (c Chain) DeviceID() [32]byte {
 	if len(c) < 2 {
 		return [32]byte{}
@@ -135,7 +136,8 @@ func (c Chain) Chip() string {
 // What was revoked is [CheckOCSP]'s to tell.
 //
 // It asks for more than the path: exactly five certificates, P-384 and SHA-384
-// throughout, and the names of NVIDIA's chains. An error is a *[Reason].
+// throughout, the names of NVIDIA's chains, and a first certificate that is no
+// authority. An error is a *[Reason].
 func (c Chain) Verify(t Trust) error {
 	if all := c.faults(t); len(all) > 0 {
 		return &all[0]
@@ -143,14 +145,16 @@ func (c Chain) Verify(t Trust) error {
 	return nil
 }
 
-// faults are all that Verify finds.
+// faults are all that Verify finds. The path is built to a trusted root alone: to another
+// it proves nothing, and costs four verifications of signatures.
 func (c Chain) faults(t Trust) []Reason {
 	if len(c) != chainLength {
 		return []Reason{*of(CodeChainLength, "chain", "%d certificates, want %d", len(c), chainLength)}
 	}
 	var out []Reason
 	add := func(f *Reason) { out = append(out, *f) }
-	if _, ok := find(t.Devices, c[chainLength-1]); !ok {
+	_, trusted := find(t.Devices, c[chainLength-1])
+	if !trusted {
 		add(of(CodeChainRoot, "certificate 4", "%q with fingerprint %s is not a trusted root", clip(c[4].Subject.CommonName), FingerprintOf(c[4])))
 	}
 	strong := true // what strangers' keys of other kinds cost to verify is not bounded
@@ -166,7 +170,7 @@ func (c Chain) faults(t Trust) []Reason {
 	if _, fault := c.parseNames(); fault != nil {
 		add(fault)
 	}
-	if strong {
+	if trusted && strong {
 		if fault := c.path(); fault != nil {
 			add(fault)
 		}
@@ -185,9 +189,12 @@ func (c Chain) expired(now time.Time) []Reason {
 	return out
 }
 
-// path verifies that each certificate was signed by the next, which may do so. The
-// last one counts as trusted here.
+// path verifies that each certificate was signed by the next, which may do so, and that
+// the first may not: no device's is an authority. The last one counts as trusted here.
 func (c Chain) path() *Reason {
+	if c[0].IsCA {
+		return of(CodeChainPath, certificate(0), "it is an authority, and so no key that signs reports")
+	}
 	opts := x509.VerifyOptions{
 		Roots:         x509.NewCertPool(),
 		Intermediates: x509.NewCertPool(),

@@ -181,6 +181,10 @@ func TestChainVerify(t *testing.T) {
 		{"SHA-256", hopper, edit(1, func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA256 }), CodeChainKey},
 		{"P-256", hopper, other(elliptic.P256()), CodeChainKey},
 		{"P-521", hopper, other(elliptic.P521()), CodeChainKey},
+		{"a key that is an authority", hopper, edit(0, func(c *x509.Certificate) {
+			c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, c.KeyUsage|x509.KeyUsageCertSign
+		}), CodeChainPath},
+		{"a key that says it is none", hopper, edit(0, func(c *x509.Certificate) { c.BasicConstraintsValid = true }), ""},
 		{"a device that is no authority", hopper, edit(1, func(c *x509.Certificate) { c.IsCA = false }), CodeChainPath},
 		{"a device that may not sign", hopper, edit(1, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }), CodeChainPath},
 		{"a shorter path allowed", hopper, edit(3, func(c *x509.Certificate) { c.MaxPathLen = 1 }), CodeChainPath},
@@ -260,7 +264,8 @@ func TestChainAssembled(t *testing.T) {
 	}
 }
 
-// All that is wrong with a chain comes out, not the first alone.
+// All that is wrong with a chain comes out, not the first alone. Only of a root that is
+// not trusted no path is built: what is signed under a stranger's costs little.
 func TestChainAllReasons(t *testing.T) {
 	m := synthetic.New([32]byte{1})
 	card := m.Card(synthetic.CardConfig{Edit: func(i int, tmpl *x509.Certificate) *ecdsa.PrivateKey {
@@ -275,13 +280,38 @@ func TestChainAllReasons(t *testing.T) {
 		}
 		return nil
 	}})
-	res := Verify(card.Sign([32]byte{7}), NVIDIA(), Reference{})
-	want := []Code{CodeChainRoot, CodeChainKey, CodeChainName, CodeChainPath, CodeFWIDExtension}
-	if got := rejections(t, res); !slices.Equal(got, want) {
-		t.Errorf("%v, want %v: %v", got, want, res.Reasons)
+	for _, tt := range []struct {
+		name  string
+		trust Trust
+		want  []Code
+	}{
+		{"trusted", m.Trust(), []Code{CodeChainKey, CodeChainName, CodeChainPath, CodeFWIDExtension}},
+		{"not trusted", NVIDIA(), []Code{CodeChainRoot, CodeChainKey, CodeChainName, CodeFWIDExtension}},
+	} {
+		res := Verify(card.Sign([32]byte{7}), tt.trust, Reference{})
+		if got := rejections(t, res); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v: %v", tt.name, got, tt.want, res.Reasons)
+		}
+		if !res.SignatureOK || res.ChainOK || res.Grade != GradeNone {
+			t.Errorf("%s: %+v", tt.name, res)
+		}
 	}
-	if !res.SignatureOK || res.ChainOK || res.Grade != GradeNone {
-		t.Errorf("%+v", res)
+	// Nor is one built over keys of kinds whose cost is not bounded, whatever the root.
+	card = m.Card(synthetic.CardConfig{Edit: func(i int, tmpl *x509.Certificate) *ecdsa.PrivateKey {
+		if i != 1 {
+			return nil
+		}
+		tmpl.IsCA = false
+		k, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}})
+	for _, f := range Verify(card.Sign([32]byte{7}), m.Trust(), Reference{}).Reasons {
+		if f.Code == CodeChainPath {
+			t.Errorf("a chain with a key on P-521: %v", f)
+		}
 	}
 }
 

@@ -4,5 +4,4 @@ package attest
 var (
 	SignedBy       = (*Report).signedBy
 	Contradictions = (*Report).contradictions
-	Rejects        = Code.rejects
 )

@@ -61,7 +61,9 @@ func TestGrade(t *testing.T) {
 		{"all", OCSPGood, nil, nil, nil, GradeMeasured, nil},
 		{"on hold", OCSPHold, nil, nil, nil, GradeIdentity, []Code{CodeOCSPHold}},
 		{"revoked", OCSPRevoked, nil, nil, nil, GradeNone, []Code{CodeOCSPRevoked}},
-		{"not known to the responder", OCSPUnknown, nil, nil, nil, GradeMeasured, []Code{CodeOCSPUnknown}},
+		{"not known to the responder", OCSPUnknown, nil, nil, nil, GradeIdentity, []Code{CodeOCSPUnknown}},
+		{"stale answers", OCSPStale, nil, nil, nil, GradeMeasured, []Code{CodeOCSPStale}},
+		{"no answer about the card", OCSPAbsent, nil, nil, nil, GradeMeasured, []Code{CodeOCSPAbsent}},
 		{"no answers", OCSPGood, func(r *Reference) { r.OCSP = nil }, nil, nil, GradeMeasured, nil},
 		{"answers, no manifests", OCSPGood, func(r *Reference) { r.RIMs = nil }, nil, nil, GradeIdentity, nil},
 		{"nothing at all", OCSPGood, func(r *Reference) { *r = Reference{} }, nil, nil, GradeIdentity, nil},
@@ -110,22 +112,73 @@ func TestGrade(t *testing.T) {
 	}
 }
 
-// A manifest whose signer was revoked, or is on hold, counts for nothing.
+// What was revoked stays so, and what is on hold until a newer answer says otherwise: a
+// day later, and whatever is said of the rest of the chain, or good of it since.
+func TestGradeLater(t *testing.T) {
+	m := synthetic.New([32]byte{1})
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	card := m.Card(synthetic.CardConfig{})
+	for _, tt := range []struct {
+		name     string
+		statuses []Revocation // one each 30 hours
+		ocsp     Revocation
+		grade    Grade
+	}{
+		{"revoked", []Revocation{OCSPRevoked}, OCSPRevoked, GradeNone},
+		{"revoked, then nothing of the card", []Revocation{OCSPRevoked, OCSPAbsent}, OCSPRevoked, GradeNone},
+		{"revoked, then good", []Revocation{OCSPRevoked, OCSPGood}, OCSPRevoked, GradeNone},
+		{"on hold", []Revocation{OCSPHold}, OCSPHold, GradeIdentity},
+		{"on hold, then nothing of the card", []Revocation{OCSPHold, OCSPAbsent}, OCSPHold, GradeIdentity},
+		{"on hold, then unknown", []Revocation{OCSPHold, OCSPUnknown}, OCSPHold, GradeIdentity},
+		{"on hold, then good", []Revocation{OCSPHold, OCSPGood}, OCSPGood, GradeMeasured},
+		{"good, long ago", []Revocation{OCSPGood}, OCSPStale, GradeMeasured},
+	} {
+		const step = 30 * time.Hour
+		ref := reference(t, m, card, now, tt.statuses[0])
+		for i, s := range tt.statuses[1:] {
+			ref.OCSP = append(ref.OCSP, reference(t, m, card, now.Add(time.Duration(i+1)*step), s).OCSP...)
+		}
+		ref.At = now.Add(step + time.Hour)
+		if res := Verify(card.Sign([32]byte{7}), m.Trust(), ref); res.OCSP != tt.ocsp || res.Grade != tt.grade || !res.Holds() {
+			t.Errorf("%s: %s, %s %v", tt.name, res.OCSP, res.Grade, res.Reasons)
+		}
+	}
+}
+
+// A manifest whose signer was revoked, is on hold or is not known, counts for nothing;
+// of an answer of two days before that is still true of the first two.
 func TestGradeSigner(t *testing.T) {
 	m := synthetic.New([32]byte{1})
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	card := m.Card(synthetic.CardConfig{})
-	for status, want := range map[Revocation]RIMStatus{OCSPGood: RIMMatch, OCSPUnknown: RIMMatch, OCSPHold: RIMMismatch, OCSPRevoked: RIMMismatch} {
-		ref := reference(t, m, card, now, OCSPGood)
-		b := m.SignerOCSP(card, now, status)
-		r, err := ParseOCSP(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ref.OCSP = append(ref.OCSP, r)
-		res := Verify(card.Sign([32]byte{7}), m.Trust(), ref)
-		if res.RIM.Driver != want || res.RIM.VBIOS != want || (res.Grade == GradeMeasured) != (want == RIMMatch) || res.OCSP != OCSPGood || !res.Holds() {
-			t.Errorf("%s: %s %+v %v", status, res.Grade, res.RIM, res.Reasons)
+	const good, bad = RIMMatch, RIMMismatch
+	for _, tt := range []struct {
+		status          Revocation
+		now, old, alone RIMStatus // of now; of two days before; and with no newer answer
+	}{
+		{OCSPGood, good, good, good},
+		{OCSPUnknown, bad, good, good},
+		{OCSPHold, bad, good, bad},
+		{OCSPRevoked, bad, bad, bad},
+	} {
+		for i, want := range []RIMStatus{tt.now, tt.old, tt.alone} {
+			at := now
+			if i > 0 {
+				at = now.AddDate(0, 0, -2)
+			}
+			r, err := ParseOCSP(m.SignerOCSP(card, at, tt.status))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ref := reference(t, m, card, now, OCSPGood)
+			if i == 2 {
+				ref.OCSP = ref.OCSP[:3] // the card's
+			}
+			ref.OCSP = append(ref.OCSP, r)
+			res := Verify(card.Sign([32]byte{7}), m.Trust(), ref)
+			if res.RIM.Driver != want || res.RIM.VBIOS != want || (res.Grade == GradeMeasured) != (want == good) || res.OCSP != OCSPGood || !res.Holds() {
+				t.Errorf("%s, %d: %s %+v %v", tt.status, i, res.Grade, res.RIM, res.Reasons)
+			}
 		}
 	}
 }

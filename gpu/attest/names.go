@@ -153,7 +153,9 @@ func (n names) of(authority string) bool {
 }
 
 // PDI is the per-device identifier in the serial number of certificate 1; false for a
-// chain whose names are not NVIDIA's. Only after Verify does it say anything.
+// chain whose names are not NVIDIA's. It is the chip's, whichever of its processors the
+// chain is of; no published pair of reports of one chip shows that. Only after Verify
+// does it say anything.
 func (c Chain) PDI() (PDI, bool) {
 	n, ok := c.names()
 	return n.pdi, ok

@@ -30,8 +30,8 @@ const (
 	CodeOCSPStale     Code = "ocsp-stale"     // not of the time asked about
 	CodeOCSPAbsent    Code = "ocsp-absent"    // none about this certificate
 	CodeOCSPUnknown   Code = "ocsp-unknown"   // the responder does not know the certificate
-	CodeOCSPHold      Code = "ocsp-hold"      // revoked for the time being
-	CodeOCSPRevoked   Code = "ocsp-revoked"
+	CodeOCSPHold      Code = "ocsp-hold"      // revoked for the time being, by the newest that is known
+	CodeOCSPRevoked   Code = "ocsp-revoked"   // for good
 )
 
 // Limits of answers about revocation.
@@ -47,10 +47,10 @@ type Revocation string
 
 // Revocations, the worst first.
 const (
-	OCSPRevoked Revocation = "revoked" // a fresh answer says that a certificate was
-	OCSPHold    Revocation = "hold"    // that it is for the time being
-	OCSPUnknown Revocation = "unknown" // that the responder does not know it
-	OCSPStale   Revocation = "stale"   // all answers about it are of another time
+	OCSPRevoked Revocation = "revoked" // an answer says that a certificate was, however old it is
+	OCSPHold    Revocation = "hold"    // that it is for the time being, and no newer and fresh one that it is good
+	OCSPUnknown Revocation = "unknown" // a fresh answer says that the responder does not know it
+	OCSPStale   Revocation = "stale"   // all answers about it are of another time, and none of the above
 	OCSPAbsent  Revocation = "absent"  // there is none
 	OCSPGood    Revocation = "good"    // each has a fresh answer that it is not revoked
 )
@@ -160,8 +160,13 @@ func ParseOCSP(b []byte) (*OCSPResponse, error) {
 //
 // An answer is fresh from ThisUpdate, less 5 minutes for clocks that differ, to
 // NextUpdate, or for 24 hours where it names none, and while the certificate of the
-// responder is valid. Of several fresh ones about a certificate the newest counts; but
-// a revocation is for good, and counts whatever a newer answer says.
+// responder is valid. Of several fresh ones about a certificate the newest counts.
+//
+// What an answer has revoked it has for good (RFC 6960, section 2.2): from ThisUpdate
+// on, with the same 5 minutes, it counts for ever, whatever its NextUpdate and whatever
+// newer answers say. A hold counts for as long, until an answer that is newer and fresh
+// says good: that it is unknown lifts none, nor does a good answer that is stale itself.
+// The responder's certificate may have expired since, not before it answered.
 func CheckOCSP(c Chain, from int, responses []*OCSPResponse, at time.Time) (Revocation, []Reason) {
 	if from = max(from, 0); from > len(c)-2 {
 		return OCSPAbsent, []Reason{*of(CodeOCSPAbsent, "chain", "of %d certificates, none from %d on has an issuer", len(c), from)}
@@ -183,7 +188,8 @@ func CheckOCSP(c Chain, from int, responses []*OCSPResponse, at time.Time) (Revo
 
 // revocation is what is known of one certificate.
 func revocation(cert, issuer *x509.Certificate, responses []*OCSPResponse, at time.Time) (Revocation, []*Reason) {
-	var fresh, stale []*OCSPResponse
+	var known, stale []*OCSPResponse
+	var lifted time.Time // what was on hold before that
 	var reasons []*Reason
 	for _, r := range responses {
 		if r == nil || r.answer == nil || !r.about(cert, issuer) {
@@ -191,35 +197,39 @@ func revocation(cert, issuer *x509.Certificate, responses []*OCSPResponse, at ti
 		}
 		if why := r.signedFor(issuer); why != nil {
 			reasons = append(reasons, why)
-		} else if r.fresh(at) {
-			fresh = append(fresh, r)
+		} else if r.fresh(at) || r.lasts(at) {
+			known = append(known, r)
+			if r.Status == OCSPGood && r.ThisUpdate.After(lifted) {
+				lifted = r.ThisUpdate
+			}
 		} else {
 			stale = append(stale, r)
 		}
 	}
+	known = slices.DeleteFunc(known, func(r *OCSPResponse) bool { return r.Status == OCSPHold && r.ThisUpdate.Before(lifted) })
 	clock := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 	say := func(code Code, format string, args ...any) []*Reason {
 		return append(reasons, of(code, "", format, args...))
 	}
-	// A revocation is for good; then the later counts, and of two of one time the worse,
-	// whichever comes first.
-	final := func(r *OCSPResponse) int { return max(r.Status.bad(), OCSPHold.bad()) }
+	// A revocation comes before all, then a hold that was not lifted; then the later
+	// counts, and of two of one time the worse, whichever comes first.
+	lasting := func(r *OCSPResponse) int { return max(r.Status.bad(), OCSPUnknown.bad()) }
 	counts := func(a, b *OCSPResponse) int {
-		return cmp.Or(cmp.Compare(final(a), final(b)), a.ThisUpdate.Compare(b.ThisUpdate), cmp.Compare(a.Status.bad(), b.Status.bad()))
+		return cmp.Or(cmp.Compare(lasting(a), lasting(b)), a.ThisUpdate.Compare(b.ThisUpdate), cmp.Compare(a.Status.bad(), b.Status.bad()))
 	}
 	switch {
-	case len(fresh) == 0 && len(stale) == 0:
+	case len(known) == 0 && len(stale) == 0:
 		return OCSPAbsent, say(CodeOCSPAbsent, "no answer")
-	case len(fresh) == 0:
+	case len(known) == 0:
 		r := slices.MaxFunc(stale, counts)
 		return OCSPStale, say(CodeOCSPStale, "what there is (%s) is of %s to %s, not of %s", r.Status, clock(r.ThisUpdate), clock(r.until()), clock(at))
 	}
-	r := slices.MaxFunc(fresh, counts)
+	r := slices.MaxFunc(known, counts)
 	switch a := r.answer; r.Status {
 	case OCSPRevoked:
-		return r.Status, say(CodeOCSPRevoked, "at %s, for reason %d of RFC 5280", clock(a.RevokedAt), a.RevocationReason)
+		return r.Status, say(CodeOCSPRevoked, "at %s, for reason %d of RFC 5280: an answer of %s", clock(a.RevokedAt), a.RevocationReason, clock(r.ThisUpdate))
 	case OCSPHold:
-		return r.Status, say(CodeOCSPHold, "on hold since %s", clock(a.RevokedAt))
+		return r.Status, say(CodeOCSPHold, "on hold since %s: an answer of %s", clock(a.RevokedAt), clock(r.ThisUpdate))
 	case OCSPUnknown:
 		return r.Status, say(CodeOCSPUnknown, "the responder does not know it")
 	}
@@ -275,6 +285,17 @@ func (r *OCSPResponse) until() time.Time {
 		return r.ThisUpdate.Add(ocspMaxAge)
 	}
 	return r.NextUpdate
+}
+
+// lasts tells whether an answer that a certificate was revoked, or is on hold, had been
+// given by a time, by one who might: it then counts longer than it is fresh.
+func (r *OCSPResponse) lasts(at time.Time) bool {
+	if r.Status != OCSPRevoked && r.Status != OCSPHold {
+		return false
+	}
+	begun := func(from time.Time) bool { return !at.Before(from.Add(-ocspSkew)) }
+	d := r.answer.Certificate
+	return begun(r.ThisUpdate) && (d == nil || begun(d.NotBefore) && !r.ThisUpdate.Add(-ocspSkew).After(d.NotAfter))
 }
 
 // fresh tells whether an answer is of a time.

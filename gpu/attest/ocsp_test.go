@@ -296,6 +296,12 @@ func TestOCSPSigner(t *testing.T) {
 func TestOCSPFreshness(t *testing.T) {
 	c := fakeChain(t)
 	const day = 24 * time.Hour
+	until := func(end time.Time) *x509.Certificate {
+		return fakeCert(t, "ocsp", c[2], func(c *x509.Certificate) { responder(c); c.NotAfter = end })
+	}
+	from := func(start time.Time) *x509.Certificate {
+		return fakeCert(t, "ocsp", c[2], func(c *x509.Certificate) { responder(c); c.NotBefore = start })
+	}
 	for _, tt := range []struct {
 		name   string
 		answer fakeAnswer
@@ -311,16 +317,32 @@ func TestOCSPFreshness(t *testing.T) {
 		{"no next, a day", fakeAnswer{valid: -1}, day, OCSPGood},
 		{"no next, more than a day", fakeAnswer{valid: -1}, day + time.Second, OCSPStale},
 		{"the next before this", fakeAnswer{edit: func(d *ocspData) { d.Answers[0].NextUpdate = fakeNow.Add(-time.Hour) }}, 0, OCSPStale},
-		{"hold, stale", fakeAnswer{status: OCSPHold}, 2 * day, OCSPStale},
-		{"revoked, stale", fakeAnswer{status: OCSPRevoked}, 2 * day, OCSPStale},
+		{"unknown, stale", fakeAnswer{status: OCSPUnknown}, 2 * day, OCSPStale},
+		{"hold, stale", fakeAnswer{status: OCSPHold}, 2 * day, OCSPHold},
+		{"hold, not yet", fakeAnswer{status: OCSPHold}, -ocspSkew - time.Second, OCSPStale},
+		{"hold, a clock behind", fakeAnswer{status: OCSPHold}, -ocspSkew, OCSPHold},
+		{"revoked, stale", fakeAnswer{status: OCSPRevoked}, 2 * day, OCSPRevoked},
+		{"revoked, years ago", fakeAnswer{status: OCSPRevoked, valid: -1}, 3650 * day, OCSPRevoked},
+		{"revoked, the next before this", fakeAnswer{status: OCSPRevoked, edit: func(d *ocspData) { d.Answers[0].NextUpdate = fakeNow.Add(-time.Hour) }}, 0, OCSPRevoked},
+		{"revoked, not yet", fakeAnswer{status: OCSPRevoked}, -ocspSkew - time.Second, OCSPStale},
+		{"revoked, a clock behind", fakeAnswer{status: OCSPRevoked}, -ocspSkew, OCSPRevoked},
+		{"revoked, by one who has expired since", fakeAnswer{status: OCSPRevoked, by: until(fakeNow)}, 2 * day, OCSPRevoked},
+		{"on hold, by one who has expired since", fakeAnswer{status: OCSPHold, by: until(fakeNow)}, 2 * day, OCSPHold},
+		{"revoked, by one who had expired", fakeAnswer{status: OCSPRevoked, by: until(fakeNow.Add(-ocspSkew - time.Second))}, 0, OCSPStale},
+		{"revoked, by one who expires at once, a clock behind", fakeAnswer{status: OCSPRevoked, by: until(fakeNow.Add(-ocspSkew))}, 2 * day, OCSPRevoked},
+		{"revoked, by one of the future", fakeAnswer{status: OCSPRevoked, by: from(fakeNow.Add(day))}, day - ocspSkew - time.Second, OCSPStale},
+		{"revoked, by one of the future, a clock behind", fakeAnswer{status: OCSPRevoked, by: from(fakeNow.Add(2 * day))}, 2*day - ocspSkew, OCSPRevoked},
+		{"revoked, by one of the future, later", fakeAnswer{status: OCSPRevoked, by: from(fakeNow.Add(day))}, day - ocspSkew, OCSPRevoked},
 	} {
 		got, reasons := CheckOCSP(Chain{c[1], c[2]}, 0, []*OCSPResponse{tt.answer.parsed(t, c[1], c[2])}, fakeNow.Add(tt.at))
 		if got != tt.want || (len(reasons) > 0) != (got != OCSPGood) {
 			t.Errorf("%s: %s %v", tt.name, got, reasons)
 		}
 	}
-	if got, _ := CheckOCSP(Chain{c[1], c[2]}, 0, []*OCSPResponse{fakeAnswer{}.parsed(t, c[1], c[2])}, time.Time{}); got != OCSPStale {
-		t.Errorf("at no time: %s", got)
+	for _, s := range []Revocation{OCSPGood, OCSPRevoked} {
+		if got, _ := CheckOCSP(Chain{c[1], c[2]}, 0, []*OCSPResponse{fakeAnswer{status: s}.parsed(t, c[1], c[2])}, time.Time{}); got != OCSPStale {
+			t.Errorf("%s, at no time: %s", s, got)
+		}
 	}
 }
 
@@ -346,7 +368,24 @@ func TestOCSPSeveral(t *testing.T) {
 		{"good and on hold at once", []fakeAnswer{young(OCSPGood), young(OCSPHold)}, OCSPHold},
 		{"good and revoked at once", []fakeAnswer{young(OCSPGood), young(OCSPRevoked)}, OCSPRevoked},
 		{"good, and stale ones", []fakeAnswer{old(OCSPGood), stale(OCSPHold), stale(OCSPUnknown)}, OCSPGood},
-		{"stale ones alone", []fakeAnswer{stale(OCSPGood), stale(OCSPHold), {since: -72 * hour}}, OCSPStale},
+		{"stale ones alone", []fakeAnswer{stale(OCSPGood), stale(OCSPUnknown), {since: -72 * hour}}, OCSPStale},
+		{"revoked long ago, then good", []fakeAnswer{stale(OCSPRevoked), old(OCSPGood), young(OCSPGood)}, OCSPRevoked},
+		{"revoked long ago, then on hold", []fakeAnswer{stale(OCSPRevoked), young(OCSPHold)}, OCSPRevoked},
+		{"revoked long ago, then unknown", []fakeAnswer{stale(OCSPRevoked), young(OCSPUnknown)}, OCSPRevoked},
+		{"revoked, then stale good ones", []fakeAnswer{{status: OCSPRevoked, since: -72 * hour}, stale(OCSPGood)}, OCSPRevoked},
+		{"good, and a revocation to come", []fakeAnswer{old(OCSPGood), {status: OCSPRevoked, since: hour}}, OCSPGood},
+		{"good, and an old forged revocation", []fakeAnswer{old(OCSPGood), {status: OCSPRevoked, since: -48 * hour, key: "thief"}}, OCSPGood},
+		{"on hold long ago", []fakeAnswer{stale(OCSPHold)}, OCSPHold},
+		{"on hold long ago, then unknown: none said good", []fakeAnswer{stale(OCSPHold), young(OCSPUnknown)}, OCSPHold},
+		{"on hold, then unknown", []fakeAnswer{old(OCSPHold), young(OCSPUnknown)}, OCSPHold},
+		{"on hold, then good, then unknown", []fakeAnswer{stale(OCSPHold), old(OCSPGood), young(OCSPUnknown)}, OCSPUnknown},
+		{"on hold, then good, both long ago", []fakeAnswer{{status: OCSPHold, since: -72 * hour}, stale(OCSPGood)}, OCSPHold},
+		{"on hold long ago, and good before", []fakeAnswer{{status: OCSPHold, since: -6 * hour, valid: hour}, {since: -7 * hour}}, OCSPHold},
+		{"on hold long ago, and good at once", []fakeAnswer{{status: OCSPHold, since: -6 * hour, valid: hour}, old(OCSPGood)}, OCSPHold},
+		{"good, then on hold, then good", []fakeAnswer{old(OCSPGood), {status: OCSPHold, since: -3 * hour}, young(OCSPGood)}, OCSPGood},
+		{"on hold twice, good between", []fakeAnswer{stale(OCSPHold), old(OCSPGood), young(OCSPHold)}, OCSPHold},
+		{"good, and a hold to come", []fakeAnswer{old(OCSPGood), {status: OCSPHold, since: hour}}, OCSPGood},
+		{"on hold, and a good one to come", []fakeAnswer{old(OCSPHold), {since: hour}}, OCSPHold},
 		{"good, and one of the future", []fakeAnswer{old(OCSPGood), {status: OCSPUnknown, since: hour}}, OCSPGood},
 		{"good, and a forged revocation", []fakeAnswer{old(OCSPGood), {status: OCSPRevoked, key: "thief"}}, OCSPGood},
 		{"stale, and a forged good one", []fakeAnswer{stale(OCSPGood), {key: "thief"}}, OCSPStale},

@@ -13,11 +13,14 @@ const (
 // no more than that the evidence holds: [Result.Holds].
 type Reference struct {
 	RIMs []*RIM          // manifests to choose from, verified by ParseRIM
-	OCSP []*OCSPResponse // answers to choose from
-	At   time.Time       // when answers, certificates and manifests must be valid
+	OCSP []*OCSPResponse // answers to choose from: see CheckOCSP
+	At   time.Time       // when answers, certificates and manifests must be valid; zero: no answer is of it, and nothing else has expired
 }
 
-// measure goes on with what others published: steps 6 to 8.
+// measure goes on with what others published: steps 6 to 8. Answers about revocation
+// lower the grade by what they say: revoked allows none, and what is on hold or not known
+// to the responder no more than the identity. Where they say nothing, for want of an
+// answer or of a fresh one, they lower nothing: verifying works offline.
 func (r *Result) measure(report *Report, c Chain, t Trust, ref Reference) {
 	var faults, expired []Reason
 	if !ref.At.IsZero() {
@@ -49,7 +52,7 @@ func (r *Result) measure(report *Report, c Chain, t Trust, ref Reference) {
 	switch {
 	case r.OCSP == OCSPRevoked:
 		r.Grade = GradeNone
-	case r.OCSP == OCSPHold || len(expired) > 0 || wantVBIOS == "" || r.RIM.VBIOS != RIMMatch || wantDriver != "" && r.RIM.Driver != RIMMatch:
+	case r.OCSP == OCSPHold || r.OCSP == OCSPUnknown || len(expired) > 0 || wantVBIOS == "" || r.RIM.VBIOS != RIMMatch || wantDriver != "" && r.RIM.Driver != RIMMatch:
 	default:
 		r.Grade = GradeMeasured
 	}
@@ -74,8 +77,9 @@ func (r *Result) trusted(all []*RIM, t Trust) []*RIM {
 }
 
 // signers looks at the certificates behind a manifest, which may be nil. It is false
-// where one was revoked: then the manifest counts for nothing. One that has expired
-// since is reported and no more: NVIDIA's signers live two years, their manifests longer.
+// where one was revoked, is on hold or is not known to the responder: then the manifest
+// counts for nothing. One that has expired since is reported and no more: NVIDIA's
+// signers live two years, their manifests longer.
 func (r *Result) signers(m *RIM, ref Reference) bool {
 	if m == nil {
 		return true
@@ -87,7 +91,7 @@ func (r *Result) signers(m *RIM, ref Reference) bool {
 		return true
 	}
 	status, faults := CheckOCSP(m.Chain, 0, ref.OCSP, ref.At)
-	if status != OCSPRevoked && status != OCSPHold {
+	if status != OCSPRevoked && status != OCSPHold && status != OCSPUnknown {
 		return true // answers for manifests are asked for less often: their absence says nothing
 	}
 	r.Reasons = append(r.Reasons, faults...)

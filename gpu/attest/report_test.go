@@ -40,7 +40,7 @@ func rejections(t *testing.T, r Result) []Code {
 	var out []Code
 	for _, f := range r.Reasons {
 		plain(t, f)
-		if Rejects(f.Code) && !slices.Contains(out, f.Code) {
+		if f.Code.Rejects() && !slices.Contains(out, f.Code) {
 			out = append(out, f.Code)
 		}
 	}

@@ -13,7 +13,7 @@ type Grade string
 const (
 	GradeNone     Grade = "none"     // steps 1 to 5 of Verify do not hold, or the device was revoked
 	GradeIdentity Grade = "identity" // they hold: a device with this identity signed this
-	GradeMeasured Grade = "measured" // and it runs what the manifests of its versions list
+	GradeMeasured Grade = "measured" // and it runs what the manifests of its versions list; nothing is known against its certificates
 )
 
 // Result is what Verify found.
@@ -21,11 +21,12 @@ type Result struct {
 	Mode          Mode
 	Chip          string   // empty unless ChainOK
 	DeviceID      [32]byte // zero unless ChainOK: see Chain.DeviceID
+	PDI           PDI      `json:"-"` // zero unless ChainOK; the chip's: its processors have device ids of their own and this in common
 	Driver, VBIOS string   // as reported; evidence of nothing unless the result holds
 	Model         *Model   // as reported, of mode "fsp" alone; not part of the JSON form
 	NonceOK       *bool    // nil: not compared
 	ChainOK       bool
-	SignatureOK   bool // made by the chain's first key, whatever the chain is worth
+	SignatureOK   bool // made by the chain's first key, whatever the chain is worth: without ChainOK it says nothing of whose
 	FWID          Match
 	RIM           RIMResult
 	OCSP          Revocation // of the device's chain

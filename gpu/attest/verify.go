@@ -24,13 +24,16 @@ const (
 //     of device that the report is of;
 //  4. the chain's first key signed the report;
 //  5. the firmware that the report names is the one that key was derived for;
-//  6. no certificate has expired or was revoked;
+//  6. no certificate has expired, was revoked, is on hold or is not known to its
+//     responder, as far as there are answers;
 //  7. there is a verified reference manifest for the driver and the VBIOS reported;
 //  8. every measurement they list is equal.
 //
 // A step that fails does not hide later ones that can still be judged: the result has
-// the reasons of all. Steps 1 to 5 depend on nothing but the evidence and the trust,
-// not even the time, and so come out alike wherever they are repeated.
+// the reasons of all. Only where the root is not trusted no path to it is built: evidence
+// under a stranger's root costs no more than one verification of a signature. Steps 1 to 5
+// depend on nothing but the evidence and the trust, not even the time, and so come out
+// alike wherever they are repeated.
 func Verify(e Evidence, t Trust, ref Reference) Result {
 	res := Result{FWID: Absent, Grade: GradeNone, OCSP: OCSPAbsent, RIM: RIMResult{Driver: RIMAbsent, VBIOS: RIMAbsent}}
 	res.Reasons = append(res.Reasons, e.faults...)
@@ -60,6 +63,7 @@ func Verify(e Evidence, t Trust, ref Reference) Result {
 		if res.ChainOK = len(faults) == 0; res.ChainOK {
 			root, _ := find(t.Devices, c[len(c)-1])
 			res.Chip, res.DeviceID, res.Simulated = c.Chip(), c.DeviceID(), root.Simulated
+			res.PDI, _ = c.PDI()
 			if res.Simulated {
 				res.add(of(CodeSimulated, certificate(len(c)-1), "%s is a simulation's root: no hardware is behind this", root.Name))
 			}
@@ -114,16 +118,20 @@ func (r Result) Holds() bool {
 		return false
 	}
 	for _, f := range r.Reasons {
-		if f.Code.rejects() {
+		if f.Code.Rejects() {
 			return false
 		}
 	}
 	return true
 }
 
-// rejects tells whether a finding is one of steps 1 to 5 that fails them. What is not
-// known rejects.
-func (c Code) rejects() bool {
+// Rejects tells whether a finding with this code fails steps 1 to 5 of [Verify], so that
+// [Result.Holds] is false: such a one decides, and comes before all others where only one
+// is shown. A remark does not: that no nonce or no firmware digest was there to compare,
+// that the root is a simulation's, that a certificate has expired, and whatever is of
+// answers, manifests and measurements ("ocsp-…", "rim-…", "golden-…"). Those limit the
+// grade at most, "ocsp-revoked" to none. A code that this package does not know rejects.
+func (c Code) Rejects() bool {
 	switch c {
 	case CodeNonceMissing, CodeFWIDAbsent, CodeChainExpired, CodeSimulated:
 		return false

@@ -85,13 +85,38 @@ func TestHolds(t *testing.T) {
 	}
 }
 
+// A chip's processors have identities of their own, and the chip's identifier in common.
+// Of a chain that does not verify there is none.
+func TestResultPDI(t *testing.T) {
+	m := synthetic.New([32]byte{1})
+	pdi := PDI{1, 2, 3, 4, 5, 6, 7, 8}
+	ids := map[[32]byte]bool{}
+	for _, k := range kinds {
+		e := m.Card(synthetic.CardConfig{Kind: k, PDI: pdi}).Sign([32]byte{7})
+		res := Verify(e, m.Trust(), Reference{})
+		if res.PDI != pdi || !res.Holds() {
+			t.Errorf("%s: PDI %s %v", k, res.PDI, res.Reasons)
+		}
+		if ids[res.DeviceID] {
+			t.Errorf("%s: the device id of another", k)
+		}
+		ids[res.DeviceID] = true
+		if res := Verify(e, NVIDIA(), Reference{}); res.PDI != (PDI{}) || res.ChainOK {
+			t.Errorf("%s, not trusted: PDI %s", k, res.PDI)
+		}
+		if e.Nonce[0]++; !Verify(e, m.Trust(), Reference{}).ChainOK || Verify(e, m.Trust(), Reference{}).PDI != pdi {
+			t.Errorf("%s, another nonce: the chain verifies, and there is no PDI", k)
+		}
+	}
+}
+
 // What is not known to be harmless rejects.
 func TestRejects(t *testing.T) {
 	for code, want := range map[Code]bool{
 		CodeNonceMissing: false, CodeFWIDAbsent: false, CodeSimulated: false, CodeChainExpired: false, CodeRIMExpired: false, CodeRIMForeign: false,
-		CodeOCSPStale: false, CodeGoldenMismatch: false, CodeNonceMismatch: true, CodePDI: true, CodeInputNonce: true, "": true, "of-tomorrow": true,
+		CodeOCSPStale: false, CodeOCSPRevoked: false, CodeGoldenMismatch: false, CodeNonceMismatch: true, CodePDI: true, CodeInputNonce: true, "": true, "of-tomorrow": true,
 	} {
-		if Rejects(code) != want {
+		if code.Rejects() != want {
 			t.Errorf("%q rejects: %t", code, !want)
 		}
 	}
@@ -115,7 +140,7 @@ func TestResultJSON(t *testing.T) {
 		{
 			"whole",
 			Result{
-				Mode: ModeCC, Chip: "GH100", DeviceID: [32]byte{0xAB}, Driver: "1", VBIOS: "2", NonceOK: &nonce, ChainOK: true, SignatureOK: true,
+				Mode: ModeCC, Chip: "GH100", DeviceID: [32]byte{0xAB}, PDI: PDI{0xCD}, Driver: "1", VBIOS: "2", NonceOK: &nonce, ChainOK: true, SignatureOK: true,
 				FWID: Matches, RIM: RIMResult{Driver: RIMMatch, VBIOS: RIMMismatch, Mismatched: []int{9}}, OCSP: OCSPGood, Grade: GradeIdentity, Simulated: true,
 			},
 			`{"mode":"cc","chip":"GH100","device_id":"ab00000000000000000000000000000000000000000000000000000000000000","driver":"1","vbios":"2",` +
