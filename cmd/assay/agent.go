@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/assaynet/assay/cmd/assay/terminal"
 	"github.com/assaynet/assay/cmd/node"
 	"github.com/assaynet/assay/cmd/node/file"
 )
@@ -150,7 +150,7 @@ func tenantCommand() *cobra.Command {
 		case leave:
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: the tenant has left\n", device)
 		default:
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: free for the tenant after %s\n", device, brief(freed))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: free for the tenant after %s\n", device, terminal.Brief(freed))
 		}
 		return nil
 	})
@@ -164,21 +164,4 @@ func tenantCommand() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("arrive", "leave")
 	cmd.MarkFlagsMutuallyExclusive("until", "leave")
 	return cmd
-}
-
-// brief is a duration for people.
-func brief(d time.Duration) string {
-	switch {
-	case 0 < d && d < time.Millisecond:
-		return "under 1ms"
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	s := d.Round(time.Second).String()
-	if d >= time.Hour {
-		s = strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	}
-	return s
 }

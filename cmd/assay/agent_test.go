@@ -45,7 +45,7 @@ func TestBrief(t *testing.T) {
 		0: "0s", 20 * time.Microsecond: "under 1ms", 12345 * time.Microsecond: "12ms", 1250 * time.Millisecond: "1.3s",
 		61 * time.Second: "1m1s", 2*time.Hour + 29*time.Second: "2h0m", 72 * time.Minute: "1h12m",
 	} {
-		if got := brief(d); got != want {
+		if got := terminal.Brief(d); got != want {
 			t.Errorf("%d ns: %s, want %s", d, got, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,10 +39,11 @@ func attestVerifyCommand() *cobra.Command {
 		Short: "Verify attestation reports: who signed them, for which nonce, and what was measured",
 		Long: "Verifies the attestation reports of NVIDIA's GPUs and NVSwitches. It asks\n" +
 			"nobody: it compares with the files given, and NVIDIA's roots are built in.\n\n" +
-			"REPORT is a report (raw bytes or hex), or a list of evidence in the JSON of\n" +
-			"NVIDIA's tools, which brings its own chains and mostly nonces; - reads standard\n" +
-			"input. --nonce is compared in place of a list's nonces, --chain is used where a\n" +
-			"list has no chain. Without a nonce, a report may be an old one or another's.\n\n" +
+			"REPORT is a report (raw bytes, hex or base64), or a list of evidence in the JSON\n" +
+			"of NVIDIA's tools, which brings its own chains and mostly nonces; - reads\n" +
+			"standard input. --nonce is compared in place of a list's nonces, --chain is used\n" +
+			"where a list has no chain. Without a nonce of yours a report may be an old one\n" +
+			"or another's: whoever wrote a list chose its nonces too.\n\n" +
 			"Five steps decide: the report parses, and does not contradict itself; its nonce\n" +
 			"is the one asked for; its certificates end in NVIDIA's root; the first of them\n" +
 			"signed it; it names that one's firmware. What was measured, and what is revoked,\n" +
@@ -79,7 +81,7 @@ func attestVerifyCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			if o.json {
 				err = writeJSON(out, struct {
-					Devices []attest.Result `json:"devices"`
+					Devices []judged `json:"devices"`
 				}{results})
 			} else {
 				err = printAttest(out, args[0], results, terminal.Coloured(out))
@@ -87,11 +89,13 @@ func attestVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			missing := func(r attest.Reason) bool { return r.Code == attest.CodeChainMissing }
-			if slices.ContainsFunc(results, func(r attest.Result) bool { return slices.ContainsFunc(r.Reasons, missing) }) {
+			if slices.ContainsFunc(results, func(j judged) bool { return j.has(attest.CodeChainMissing) }) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "assay: hint: --chain names the file with the certificates of reports that do not bring them")
 			}
-			if slices.ContainsFunc(results, func(r attest.Result) bool { return !r.Holds() }) {
+			if ids := lacking(results); len(o.rims) > 0 && len(ids) > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "assay: hint: https://rim.attestation.nvidia.com/v1/rim/ID has manifests for --rim; no such was given: %s\n", strings.Join(ids, " "))
+			}
+			if slices.ContainsFunc(results, func(j judged) bool { return !j.holds }) {
 				return exit(1)
 			}
 			return nil
@@ -100,7 +104,7 @@ func attestVerifyCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&o.nonce, "nonce", "", "what the device was asked to sign: 64 digits of `HEX`")
 	f.StringVar(&o.chain, "chain", "", "`FILE` with the device's certificates, PEM or DER")
-	f.StringArrayVar(&o.rims, "rim", nil, "`FILE` with a reference manifest, XML; once for each")
+	f.StringArrayVar(&o.rims, "rim", nil, "`FILE` with a reference manifest: XML, its base64, or JSON with it; once for each")
 	f.StringArrayVar(&o.ocsp, "ocsp", nil, "`FILE` with an OCSP response, DER or base64; once for each")
 	f.StringVar(&o.at, "at", "", "`TIME` or date (RFC 3339) that OCSP and RIMs are judged for")
 	f.StringArrayVar(&o.roots, "root", nil, "`FILE` of roots (PEM) to trust besides NVIDIA's, as simulated")
@@ -110,7 +114,7 @@ func attestVerifyCommand() *cobra.Command {
 
 // verify reads the files and judges what is in them. An error is of the line, or of a
 // file that cannot be read; whatever else is wrong is in the results.
-func (o *attestOptions) verify(stdin io.Reader, path string, now time.Time) ([]attest.Result, error) {
+func (o *attestOptions) verify(stdin io.Reader, path string, now time.Time) ([]judged, error) {
 	nonce, err := o.parseNonce()
 	if err != nil {
 		return nil, err
@@ -135,28 +139,27 @@ func (o *attestOptions) verify(stdin io.Reader, path string, now time.Time) ([]a
 	if err != nil {
 		return nil, err
 	}
-	extra, err := o.reference(&ref, trust)
+	left, err := o.reference(&ref, trust)
 	if err != nil {
 		return nil, err
 	}
 	list, err := attest.ParseInput(b)
 	switch {
 	case errors.Is(err, attest.ErrEncoding):
-		return nil, unreadable(path, err, "want a report in raw bytes or hex, or NVIDIA's evidence list in JSON")
+		return nil, unreadable(path, err, instead(b))
 	case err != nil:
-		return []attest.Result{unparsed(err)}, nil // step 1, of who knows how many devices
+		return []judged{{Result: unparsed(err)}}, nil // step 1, of who knows how many devices
 	}
-	results := make([]attest.Result, 0, len(list))
+	results := make([]judged, 0, len(list))
 	for _, e := range list {
+		own := nonce == nil
 		if nonce != nil {
 			e.Nonce = nonce
 		}
 		if len(e.Chain) == 0 {
 			e.Chain = chain
 		}
-		r := attest.Verify(e, trust, ref)
-		r.Reasons = append(r.Reasons, extra...)
-		results = append(results, r)
+		results = append(results, judge(e, trust, ref, own, left))
 	}
 	return results, nil
 }
@@ -171,7 +174,7 @@ func (o *attestOptions) parseNonce() (*[32]byte, error) {
 	if !o.given("nonce") {
 		return nil, nil
 	}
-	b, err := hex.DecodeString(o.nonce)
+	b, err := hex.DecodeString(strings.TrimPrefix(o.nonce, "0x"))
 	if err != nil || len(b) != 32 {
 		return nil, hinted{usageError{fmt.Errorf("--nonce %.80q: want 64 hex digits", o.nonce)}, "it is the 32 bytes that the device was asked to sign"}
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/assaynet/assay/cmd/node/trust"
 	"github.com/assaynet/assay/gpu/attest"
 )
 
@@ -15,6 +17,9 @@ const maxAttest = attest.MaxInput
 
 // readInput reads a file whose absence is wrong usage.
 func readInput(path string) ([]byte, error) {
+	if path == "-" {
+		return nil, hinted{usageError{errors.New("-: only REPORT is read from standard input")}, "write it into a file; one that is called so is ./-"}
+	}
 	b, err := readFile(path, maxAttest)
 	if err != nil {
 		return nil, hinted{usageError{err}, "assay attest verify --help says which files it takes"}
@@ -59,24 +64,20 @@ func (o *attestOptions) trust() (attest.Trust, error) {
 		if err != nil {
 			return t, err
 		}
-		certs, err := attest.ParseChain(b)
+		more, err := trust.Roots(b)
 		if err != nil {
 			return t, unreadable(path, err, "want certificates to trust, in PEM")
 		}
-		var more []attest.Root
-		for _, c := range certs {
-			more = append(more, attest.Root{Name: c.Subject.CommonName, Fingerprint: attest.FingerprintOf(c), Simulated: true})
-		}
-		t = t.With(attest.Trust{Devices: more, RIMs: more})
+		t = t.With(more)
 	}
 	return t, nil
 }
 
 // reference reads the manifests and the OCSP responses. One that does not verify is
 // left out, and why is a reason for every device: it never changes the exit code.
-func (o *attestOptions) reference(ref *attest.Reference, trust attest.Trust) (left []attest.Reason, err error) {
-	ref.RIMs, err = parseEach(o.rims, func(b []byte) (*attest.RIM, error) { return attest.ParseRIM(b, trust) }, &left,
-		attest.CodeRIMEncoding, "want a manifest in XML; of the JSON of NVIDIA's service it is the member rim, in base64")
+func (o *attestOptions) reference(ref *attest.Reference, roots attest.Trust) (left []attest.Reason, err error) {
+	ref.RIMs, err = parseEach(o.rims, func(b []byte) (*attest.RIM, error) { return attest.ParseRIM(trust.Manifest(b), roots) }, &left,
+		attest.CodeRIMEncoding, "want a manifest: its XML, that in base64, or the JSON of NVIDIA's service")
 	if err == nil {
 		ref.OCSP, err = parseEach(o.ocsp, attest.ParseOCSP, &left, attest.CodeOCSPEncoding, "want an OCSP response, in DER or base64")
 	}
@@ -120,4 +121,29 @@ func unparsed(err error) attest.Result {
 		FWID: attest.Absent, RIM: attest.RIMResult{Driver: attest.RIMAbsent, VBIOS: attest.RIMAbsent}, OCSP: attest.OCSPAbsent,
 		Grade: attest.GradeNone, Reasons: []attest.Reason{reasonOf(err)},
 	}
+}
+
+// instead says what a file is that holds no evidence, and what to do with it.
+func instead(b []byte) string {
+	var one struct {
+		Evidence string `json:"evidence"`
+	}
+	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(b, []byte(mark)) {
+			return "it begins with a byte order mark: write it again as UTF-8 without one"
+		}
+	}
+	if json.Unmarshal(b, &one) == nil && one.Evidence != "" {
+		return "this is one piece of evidence: put it in a list, with [ before it and ] after it"
+	}
+	if _, err := attest.ParseChain(b); err == nil || bytes.Contains(b, []byte("-----BEGIN CERTIFICATE-----")) {
+		return "this is a certificate chain: --chain takes it"
+	}
+	if bytes.Contains(trust.Manifest(b), []byte("SoftwareIdentity")) {
+		return "this is a reference manifest: --rim takes it"
+	}
+	if _, err := attest.ParseOCSP(b); err == nil {
+		return "this is an OCSP answer: --ocsp takes it"
+	}
+	return "want a report in raw bytes, hex or base64, or a list of evidence in the JSON of NVIDIA's tools"
 }

@@ -16,7 +16,7 @@ import (
 const attestWidth = 78
 
 // printAttest prints results for people, a block for each device.
-func printAttest(out io.Writer, path string, results []attest.Result, colours bool) error {
+func printAttest(out io.Writer, path string, results []judged, colours bool) error {
 	for i := range results {
 		head := terminal.Clean(path)
 		if i > 0 {
@@ -25,7 +25,7 @@ func printAttest(out io.Writer, path string, results []attest.Result, colours bo
 		if len(results) > 1 {
 			head = fmt.Sprintf("%s, device %d of %d", head, i+1, len(results))
 		}
-		b := attestBlock{Result: &results[i], holds: results[i].Holds()}
+		b := &results[i]
 		fmt.Fprintln(out, head)
 		if err := b.lines().Print(out, colours); err != nil {
 			return err
@@ -43,7 +43,7 @@ func printAttest(out io.Writer, path string, results []attest.Result, colours bo
 }
 
 // summary closes a list of several devices.
-func summary(results []attest.Result) string {
+func summary(results []judged) string {
 	var (
 		grades    = map[attest.Grade]int{}
 		different = map[[32]byte]bool{}
@@ -51,7 +51,7 @@ func summary(results []attest.Result) string {
 	)
 	for _, r := range results {
 		grades[r.Grade]++
-		if r.Holds() {
+		if r.holds {
 			holds++
 			different[r.DeviceID] = true
 		}
@@ -64,14 +64,54 @@ func summary(results []attest.Result) string {
 	return s
 }
 
-// attestBlock is a result in words.
-type attestBlock struct {
-	*attest.Result
-	holds bool
+// codeNonceOfList marks evidence of which the nonce compared was its list's own.
+const codeNonceOfList attest.Code = "nonce-of-list"
+
+// judged is a result, and what the command knows beside it. Its JSON is the result's.
+type judged struct {
+	attest.Result
+
+	holds               bool     // steps 1 to 5
+	refused             []string // codes of manifests given that count for nothing
+	driverRIM, vbiosRIM string   // ids of the manifests that it takes; empty: none
+}
+
+// judge verifies a piece of evidence. own: its nonce is that of its list; left are the
+// files that do not verify.
+func judge(e attest.Evidence, t attest.Trust, ref attest.Reference, own bool, left []attest.Reason) judged {
+	j := judged{Result: attest.Verify(e, t, ref)}
+	j.holds = j.Holds() // before reasons that are not of its steps
+	if r, err := attest.ParseReport(e.Report); err == nil && j.holds {
+		j.driverRIM, j.vbiosRIM = r.RIMs(j.Chip)
+	}
+	if own && j.NonceOK != nil && *j.NonceOK {
+		j.Reasons = append(j.Reasons, attest.Reason{Code: codeNonceOfList, Offset: -1, Detail: "nonce: the list's own, chosen by whoever wrote the list; --nonce compares yours"})
+	}
+	foreign := slices.DeleteFunc(slices.Clone(j.Reasons), func(r attest.Reason) bool { return r.Code != attest.CodeRIMForeign })
+	for _, r := range slices.Concat(foreign, left) {
+		if code := string(r.Code); !strings.HasPrefix(code, "ocsp-") && !slices.Contains(j.refused, code) {
+			j.refused = append(j.refused, code)
+		}
+	}
+	j.Reasons = append(j.Reasons, left...)
+	return j
+}
+
+// lacking are the ids of manifests that real devices take and that were not given.
+func lacking(results []judged) (ids []string) {
+	for _, j := range results {
+		for id, s := range map[string]attest.RIMStatus{j.driverRIM: j.RIM.Driver, j.vbiosRIM: j.RIM.VBIOS} {
+			if id != "" && s == attest.RIMAbsent && !j.Simulated {
+				ids = append(ids, terminal.Clean(id))
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // device names the device and its kind.
-func (b *attestBlock) device() string {
+func (b *judged) device() string {
 	chip := cmp.Or(terminal.Clean(b.Chip), "unknown chip")
 	switch b.Mode {
 	case attest.ModeCC:
@@ -84,13 +124,13 @@ func (b *attestBlock) device() string {
 	return "not known"
 }
 
-func (b *attestBlock) has(code attest.Code) bool {
+func (b *judged) has(code attest.Code) bool {
 	return slices.ContainsFunc(b.Reasons, func(r attest.Reason) bool { return r.Code == code })
 }
 
 // failed tells whether a step of Verify, by the first word of its codes, has a reason
 // that fails it. The report's own have many words: whatever is no other step's.
-func (b *attestBlock) failed(step string) bool {
+func (b *judged) failed(step string) bool {
 	notes := []attest.Code{attest.CodeNonceMissing, attest.CodeChainExpired, attest.CodeSimulated, attest.CodeFWIDAbsent}
 	others := []string{"nonce", "chain", "signature", "fwid", "ocsp", "rim", "golden"}
 	return slices.ContainsFunc(b.Reasons, func(r attest.Reason) bool {
@@ -103,14 +143,14 @@ func (b *attestBlock) failed(step string) bool {
 }
 
 // lines are what the report says, and how each step went.
-func (b *attestBlock) lines() *terminal.Table {
+func (b *judged) lines() *terminal.Table {
 	var t terminal.Table
 	row := func(name, text string) {
 		c := terminal.Plain
 		switch {
 		case strings.HasPrefix(text, "FAIL"):
 			c = terminal.Red
-		case strings.HasPrefix(text, "not checked"):
+		case strings.HasPrefix(text, "not "):
 			c = terminal.Yellow
 		}
 		t.Row(c, "  "+name, "%s", text)
@@ -138,7 +178,7 @@ func (b *attestBlock) lines() *terminal.Table {
 }
 
 // five are the steps that decide.
-func (b *attestBlock) five(row func(name, text string)) {
+func (b *judged) five(row func(name, text string)) {
 	const needs = "not checked: that takes a report and a chain"
 	report, nonce, chain, signature, firmware := "ok", "not checked: the report does not parse", "not checked: the evidence does not parse", needs, needs
 	if b.failed("report") {
@@ -147,6 +187,9 @@ func (b *attestBlock) five(row func(name, text string)) {
 	switch {
 	case b.NonceOK != nil && *b.NonceOK:
 		nonce = "ok"
+		if b.has(codeNonceOfList) {
+			nonce = "ok: the list's own (--nonce compares yours)"
+		}
 	case b.NonceOK != nil:
 		nonce = "FAIL: it signs another one, an older report or another's"
 	case b.has(attest.CodeNonceMissing):
@@ -182,7 +225,7 @@ func (b *attestBlock) five(row func(name, text string)) {
 }
 
 // graded are the steps that only grade.
-func (b *attestBlock) graded(row func(name, text string)) {
+func (b *judged) graded(row func(name, text string)) {
 	row("6 OCSP", map[attest.Revocation]string{
 		attest.OCSPGood:    "ok: no certificate is revoked",
 		attest.OCSPRevoked: "FAIL: a certificate is revoked",
@@ -191,7 +234,7 @@ func (b *attestBlock) graded(row func(name, text string)) {
 		attest.OCSPStale:   "not checked: answers are not of that time (--at)",
 		attest.OCSPAbsent:  "not checked: there is no answer (--ocsp) for each certificate",
 	}[b.OCSP])
-	manifest := func(name, version string, s attest.RIMStatus) {
+	manifest := func(name, version, id string, s attest.RIMStatus) {
 		text := "not checked: there is no manifest (--rim) of this version"
 		switch {
 		case s == attest.RIMMatch:
@@ -202,11 +245,16 @@ func (b *attestBlock) graded(row func(name, text string)) {
 			text = "not checked: switches have no driver"
 		case version == "":
 			text = "not checked: the report names no version"
+		case len(b.refused) > 0:
+			text = "not used: the manifest given does not verify (" + strings.Join(b.refused, ", ") + ")"
 		}
 		row(name, text)
+		if s == attest.RIMAbsent && id != "" {
+			row("", "its id: "+terminal.Clean(id))
+		}
 	}
-	manifest("7 driver RIM", b.Driver, b.RIM.Driver)
-	manifest("7 VBIOS RIM", b.VBIOS, b.RIM.VBIOS)
+	manifest("7 driver RIM", b.Driver, b.driverRIM, b.RIM.Driver)
+	manifest("7 VBIOS RIM", b.VBIOS, b.vbiosRIM, b.RIM.VBIOS)
 	switch n := len(b.RIM.Mismatched); {
 	case n > 0:
 		row("8 measured", fmt.Sprintf("FAIL: %d of %d differ: %s", n, b.RIM.Compared, strings.Trim(fmt.Sprint(b.RIM.Mismatched), "[]")))
@@ -218,17 +266,24 @@ func (b *attestBlock) graded(row func(name, text string)) {
 }
 
 // means says what the grade is worth.
-func (b *attestBlock) means() string {
+func (b *judged) means() string {
 	signed := "A genuine NVIDIA device with this id signed this report for this nonce."
-	if b.NonceOK == nil {
+	switch {
+	case b.NonceOK == nil:
 		signed = "A genuine NVIDIA device with this id signed this report, at some time and for whomever."
+	case b.has(codeNonceOfList):
+		signed = "A genuine NVIDIA device with this id signed this report for the nonce that its list brings: if you did not choose that one, the report may be an old one, or another's."
 	}
 	if b.Simulated {
 		signed = strings.Replace(signed, "genuine NVIDIA", "simulated", 1) + " It is worth nothing outside of a simulation: its root is one of --root, not NVIDIA's."
 	}
 	switch {
 	case b.Grade == attest.GradeMeasured:
-		return signed + " It runs what the reference manifests list, and no certificate is known to be revoked."
+		revoked := "whether a certificate was revoked was not checked."
+		if b.OCSP == attest.OCSPGood {
+			revoked = "none of its certificates is revoked."
+		}
+		return signed + " It runs what the reference manifests list; " + revoked
 	case b.Grade == attest.GradeIdentity:
 		return signed + " That it runs NVIDIA's firmware and driver, unchanged, is not shown."
 	case b.holds:

@@ -81,11 +81,18 @@ func writeEvidence(env *testscript.Env, t *testing.T) error {
 	e := card.Sign(nonce)
 	write("hopper.bin", e.Report)
 	write("hopper.hex", []byte("0x"+hex.EncodeToString(e.Report)+"\n"))
+	write("hopper.b64", []byte(base64.StdEncoding.EncodeToString(e.Report)))
 	write("hopper.pem", pemOf(e.Chain))
 	write("hopper.der", e.Chain)
 	write("cut.pem", pemOf(e.Chain)[:1000])
 	write("blackwell.pem", pemOf(blackwell.Sign(nonce).Chain))
 	list("hopper.json", entry(e))
+	one, err := json.Marshal(entry(e))
+	if err != nil {
+		return err
+	}
+	write("one.json", one)
+	write("bom.json", slices.Concat([]byte("\xef\xbb\xbf["), one, []byte("]")))
 	list("switch.json", entry(nvswitch.Sign(nonce)))
 	list("list.json", entry(e), entry(blackwell.Sign(nonce)), entry(fsp.Sign(nonce)), entry(nvswitch.Sign(nonce)))
 
@@ -114,6 +121,11 @@ func writeEvidence(env *testscript.Env, t *testing.T) error {
 	rims := maker.RIMs(card)
 	write("driver.xml", rims[0])
 	write("vbios.xml", rims[1])
+	for i, name := range []string{"driver.rim", "vbios.rim"} { // as NVIDIA's service gives them
+		text := base64.StdEncoding.EncodeToString(rims[i])
+		write(name+".b64", []byte(text+"\n"))
+		write(name+".json", []byte(`{"id": "x", "rim": "`+text+`"}`))
+	}
 	write("edited.xml", bytes.Replace(rims[1], []byte("Measurement_9"), []byte("Measurement_8"), 1))
 	write("switch.xml", maker.RIMs(nvswitch)[0])
 	old := card.Manifests()[1]
@@ -166,6 +178,10 @@ func TestAttestSamples(t *testing.T) {
 		reasons  string       // codes of the first device that must be there
 		text     string       // in the text form
 	}
+	// The hint is there where manifests were given, and one is missing.
+	hinted := func(args []string, text string) bool {
+		return slices.Contains(args, "--rim") && strings.Contains(text, " its id: ")
+	}
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -196,7 +212,7 @@ func TestAttestSamples(t *testing.T) {
 		{
 			"Hopper, edited manifests", slices.Concat(chain(sdk+"gpu/hopperCertChain.txt"), flags("--rim", sdk+"rim/*535.86.09_measurement_mismatch.xml"),
 				flags("--rim", sdk+"rim/incorrect_*.xml"), []string{sdk + "gpu/hopperAttestationReport.txt"}),
-			want{0, 1, attest.GradeIdentity, "rim-digest rim-chain rim-signature", "7 driver RIM  not checked: there is no manifest"},
+			want{0, 1, attest.GradeIdentity, "rim-digest rim-chain rim-signature", "7 driver RIM  not used: the manifest given does not verify (rim-"},
 		},
 		{
 			"Hopper whose VBIOS differs", slices.Concat(chain(sdk+"gpu/hopperCertChainExpired.txt"), flags("--rim", nvt+"samples/1010_0200_882_96005E0003_PROD.swidtag"),
@@ -211,7 +227,7 @@ func TestAttestSamples(t *testing.T) {
 			"Hopper, false signature", append(chain(sdk+"gpu/hopperCertChain.txt"), sdk+"gpu/hopperAttestationReportInvalidSignature.txt"),
 			want{1, 1, attest.GradeNone, "signature-invalid", "4 signature  FAIL"},
 		},
-		{"list of a Hopper", []string{sdk + "json/hopper_evidence.json"}, want{0, 1, attest.GradeIdentity, "", "2 nonce       ok"}},
+		{"list of a Hopper", []string{sdk + "json/hopper_evidence.json"}, want{0, 1, attest.GradeIdentity, "nonce-of-list", "2 nonce       ok: the list's own"}},
 		{"list of a Hopper on hold", []string{sdk + "json/hopper_evidence_cert_hold.json"}, want{0, 1, attest.GradeIdentity, "", "6 OCSP        not checked"}},
 		{"list of a switch", []string{sdk + "json/switch_evidence_ls10.json"}, want{0, 1, attest.GradeIdentity, "fwid-absent", "LS10, an NVSwitch (switch)"}},
 		{
@@ -222,7 +238,7 @@ func TestAttestSamples(t *testing.T) {
 		{
 			"switch with an edited manifest", slices.Concat(chain(sdk+"switch/switchCertChain.txt"), flags("--rim", sdk+"rim/NV_SWITCH*.xml"),
 				[]string{sdk + "switch/switchAttestationReport.txt"}),
-			want{0, 1, attest.GradeIdentity, "rim-digest", "7 VBIOS RIM   not checked"},
+			want{0, 1, attest.GradeIdentity, "rim-digest", "7 VBIOS RIM   not used: the manifest given does not verify (rim-digest)\n"},
 		},
 		{
 			"switch, false signature", append(chain(sdk+"switch/switchCertChain.txt"), sdk+"switch/switchAttestationReportInvalidSignature.txt"),
@@ -240,7 +256,7 @@ func TestAttestSamples(t *testing.T) {
 		},
 		{
 			"malformed manifests", slices.Concat(flags("--rim", google+"rim/failure_*.xml"), []string{sdk + "json/switch_evidence_ls10.json"}),
-			want{0, 1, attest.GradeIdentity, "rim-unsigned rim-root", "7 VBIOS RIM   not checked"},
+			want{0, 1, attest.GradeIdentity, "rim-unsigned rim-root", "7 VBIOS RIM   not used"},
 		},
 		{"no evidence", []string{sdk + "claims/spdm_parsed_output.json"}, want{code: 2}},
 		{"text", []string{"SOURCES.md"}, want{code: 2}},
@@ -261,7 +277,7 @@ func TestAttestSamples(t *testing.T) {
 				}
 				return
 			}
-			if !strings.Contains(text.String(), tt.want.text) || errs.Len() > 0 {
+			if said := errs.String(); !strings.Contains(text.String(), tt.want.text) || (said != "") != strings.Contains(said, "assay: hint: https://rim.") || (said != "") != hinted(tt.args, text.String()) {
 				t.Errorf("no %q in %s%s", tt.want.text, &text, &errs)
 			}
 			devices := parseDevices(t, doc.Bytes())
@@ -344,13 +360,13 @@ func TestAttestFailSays(t *testing.T) {
 	for _, kind := range []synthetic.Kind{synthetic.Hopper, synthetic.Blackwell, synthetic.FSP, synthetic.Switch} {
 		good := maker.Card(synthetic.CardConfig{Kind: kind, PDI: attest.PDI{1}}).Sign([32]byte{7})
 		try := func(what string, e attest.Evidence) {
-			r := attest.Verify(e, maker.Trust(), attest.Reference{})
+			r := judge(e, maker.Trust(), attest.Reference{}, true, nil)
 			var b bytes.Buffer
-			if err := printAttest(&b, "FILE", []attest.Result{r}, false); err != nil {
+			if err := printAttest(&b, "FILE", []judged{r}, false); err != nil {
 				t.Fatal(err)
 			}
-			if strings.Contains(b.String(), "FAIL") == r.Holds() {
-				t.Errorf("%v, %s: holds: %t, says\n%s", kind, what, r.Holds(), &b)
+			if strings.Contains(b.String(), "FAIL") == r.holds {
+				t.Errorf("%v, %s: holds: %t, says\n%s", kind, what, r.holds, &b)
 			}
 			for line := range strings.Lines(b.String()) {
 				if len(line) > 80+1 && strings.Contains(strings.TrimSpace(line), " ") {
@@ -381,7 +397,7 @@ func TestAttestFailSays(t *testing.T) {
 
 func TestPrintAttest(t *testing.T) {
 	yes := true
-	results := []attest.Result{
+	verified := []attest.Result{
 		{
 			Mode: attest.ModeCC, Chip: "GH100", DeviceID: [32]byte{1}, Driver: "550.90.07", VBIOS: "96.00.9F.00.01", NonceOK: &yes,
 			ChainOK: true, SignatureOK: true, FWID: attest.Matches, OCSP: attest.OCSPGood, Grade: attest.GradeMeasured,
@@ -406,6 +422,10 @@ func TestPrintAttest(t *testing.T) {
 			Reasons: []attest.Reason{{Code: attest.CodeInputJSON, Detail: "file: cut"}},
 		},
 	}
+	var results []judged
+	for _, r := range verified {
+		results = append(results, judged{Result: r, holds: r.Holds()})
+	}
 	const want = `list.json, device 1 of 4
   device        GH100, a GPU in confidential-computing mode (cc)
   device id     0100000000000000000000000000000000000000000000000000000000000000
@@ -422,8 +442,7 @@ func TestPrintAttest(t *testing.T) {
   8 measured    ok: 33 of 33 are equal
   evidence      measured
   A genuine NVIDIA device with this id signed this report for this nonce. It
-  runs what the reference manifests list, and no certificate is known to be
-  revoked.
+  runs what the reference manifests list; none of its certificates is revoked.
 
 list.json, device 2 of 4
   device        LS10, an NVSwitch (switch)
@@ -497,5 +516,23 @@ The same device is in it more than once: there are 2 different device ids.
 	without := strings.NewReplacer("\x1b[31m", "", "\x1b[32m", "", "\x1b[33m", "", "\x1b[m", "").Replace(colours.String())
 	if without != b.String() || strings.Count(colours.String(), "\x1b[31m") != 7 || strings.Count(colours.String(), "\x1b[32m") != 1 {
 		t.Errorf("coloured %q", colours.String())
+	}
+}
+
+// TestAttestLacking: the hint names each manifest that a real device lacks, once.
+func TestAttestLacking(t *testing.T) {
+	none := attest.RIMResult{Driver: attest.RIMAbsent, VBIOS: attest.RIMAbsent}
+	half := attest.RIMResult{Driver: attest.RIMMatch, VBIOS: attest.RIMAbsent}
+	bad := attest.RIMResult{Driver: attest.RIMMismatch, VBIOS: attest.RIMAbsent}
+	got := lacking([]judged{
+		{Result: attest.Result{RIM: none}, driverRIM: "D1", vbiosRIM: "V1"},
+		{Result: attest.Result{RIM: half}, driverRIM: "D2", vbiosRIM: "V1"},
+		{Result: attest.Result{RIM: bad}, driverRIM: "D3", vbiosRIM: "V\x1b3"},
+		{Result: attest.Result{RIM: none, Simulated: true}, driverRIM: "D4", vbiosRIM: "V4"},
+		{Result: attest.Result{RIM: none}, vbiosRIM: "SWITCH"},
+		{Result: attest.Result{RIM: none}}, // outside of confidential mode
+	})
+	if want := []string{"D1", "SWITCH", "V1", "V?3"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/assaynet/assay/cmd/assay/terminal"
 	"github.com/assaynet/assay/gpu/models"
 )
 
@@ -110,7 +111,7 @@ func figure(v uint64, of string) string {
 	if v == 0 {
 		return "-"
 	}
-	return unit(v, of)
+	return terminal.Unit(v, of)
 }
 
 func printModels(out io.Writer, rows []modelRow) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/assaynet/assay/challenges/memory"
+	"github.com/assaynet/assay/cmd/assay/terminal"
 )
 
 // memoryRow is a class of proofs of memory as JSON.
@@ -86,9 +87,9 @@ func (o *profileOptions) printMemories(out io.Writer) error {
 	fmt.Fprintln(w, head)
 	for _, r := range rows {
 		fmt.Fprintf(w, "%d\t%s\t%d KiB\t%d\t%d\t%d\t%s\t%.1f %%\t%.1e", r.Number, r.Name, max(1, r.CacheBytes>>10), r.Parents,
-			r.Rounds, r.Rounds*r.Samples, unit(r.ReadBytes, "B/s"), 100*r.Hidden, r.Miss)
+			r.Rounds, r.Rounds*r.Samples, terminal.Unit(r.ReadBytes, "B/s"), 100*r.Hidden, r.Miss)
 		if a := r.Asked; a != nil {
-			fmt.Fprintf(w, "\t%s\t%s\t%.3g s\t%.3g s\t%.3g s", unit(a.DatasetBytes, "B"), unit(a.ProvenBytes, "B"),
+			fmt.Fprintf(w, "\t%s\t%s\t%.3g s\t%.3g s\t%.3g s", terminal.Unit(a.DatasetBytes, "B"), terminal.Unit(a.ProvenBytes, "B"),
 				a.FillS, a.WalkS, a.DeadlineS)
 		}
 		fmt.Fprintln(w)

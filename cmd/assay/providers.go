@@ -63,10 +63,13 @@ func providersCommand() *cobra.Command {
 			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "PROVIDER\tLEVEL\tSCORE\tPASS\tWRONG\tLATE\tWITHHELD\tREFUSED\tREACHABLE\tTHROUGHPUT\tCLAIM\tMEMORY\tFLAGS")
 			for _, p := range list {
-				m := p.GPU()
-				fmt.Fprintf(w, "%s\t%v\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", p.ID.Short(), p.Level, p.Score,
-					m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused, share(p.Availability.Reachability),
-					opsOf(p.ThroughputOps), opsOf(&p.ClaimOps), bytesOf(p.Memory.Bytes), strings.Join(p.Flags, " "))
+				m, level := p.GPU(), p.Level.String()
+				if p.Simulated && p.Level > 0 {
+					level += " sim"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%.2f\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\n", p.ID.Short(), level, p.Score,
+					m.Pass, m.Wrong, m.Late, m.Withheld, m.Refused, terminal.Share(p.Availability.Reachability),
+					terminal.Ops(p.ThroughputOps), terminal.Ops(&p.ClaimOps), terminal.Bytes(p.Memory.Bytes), strings.Join(p.Flags, " "))
 			}
 			return w.Flush()
 		},
@@ -116,28 +119,31 @@ func describe(out io.Writer, p client.Provider) error {
 	if p.Attested {
 		level += ", attested: its cards sign their results"
 	}
+	if p.Simulated {
+		level += ", simulated: no card is behind it"
+	}
 	row("level", "%s", level)
 	for _, c := range p.Cards {
 		row("card", "%s", describeCard(c))
 	}
 	row("score", "%.3f (provisional)", p.Score)
-	row("flags", "%s", orNone(strings.Join(p.Flags, " ")))
+	row("flags", "%s", terminal.OrNone(strings.Join(p.Flags, " ")))
 	for _, t := range p.Throughput {
-		row(t.Flavour.String(), "%s shown, %s claimed", opsOf(t.Ops), opsOf(&t.ClaimOps))
+		row(t.Flavour.String(), "%s shown, %s claimed", terminal.Ops(t.Ops), terminal.Ops(&t.ClaimOps))
 	}
 	if m := p.Memory; m.Figures > 0 {
 		reads := "-"
 		if m.ReadBytes != nil {
-			reads = unit(*m.ReadBytes, "B/s")
+			reads = terminal.Unit(*m.ReadBytes, "B/s")
 		}
-		row("memory", "%s shown, %s claimed (of a device, median of %d), %s read at random", bytesOf(m.Bytes), bytesOf(&m.ClaimBytes),
+		row("memory", "%s shown, %s claimed (of a device, median of %d), %s read at random", terminal.Bytes(m.Bytes), terminal.Bytes(&m.ClaimBytes),
 			m.Figures, reads)
 	}
 	if t := p.Together; t.Figures > 0 {
-		row("together", "%s of the claims of all devices at one time (median of %d)", share(t.Share), t.Figures)
+		row("together", "%s of the claims of all devices at one time (median of %d)", terminal.Share(t.Share), t.Figures)
 	}
 	a := p.Availability
-	row("availability", "%s confirmed, %s reachable, %s demonstrated (95 %%)", share(a.Confirmed), share(a.Reachability), share(a.Lower95))
+	row("availability", "%s confirmed, %s reachable, %s demonstrated (95 %%)", terminal.Share(a.Confirmed), terminal.Share(a.Reachability), terminal.Share(a.Lower95))
 	for _, k := range challenges.Kinds() {
 		o := p.ByKind[string(k)]
 		row(string(k), "%d pass, %d wrong, %d late, %d withheld, %d refused, %d unreachable, %d unknown",
@@ -156,6 +162,9 @@ func describe(out io.Writer, p client.Provider) error {
 // describeCard is one line on a device's card. What telemetry says is a claim.
 func describeCard(c client.Card) string {
 	s := fmt.Sprintf("%s  %v", terminal.Clean(c.Device), c.Level)
+	if c.Simulated {
+		s += " simulated"
+	}
 	if c.Model != nil {
 		s += ", " + terminal.Clean(*c.Model) + " by its driver's word"
 	}
@@ -172,43 +181,4 @@ func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-func share(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f %%", 100**v)
-}
-
-// opsOf prints ops/s with a unit that fits.
-func opsOf(v *uint64) string {
-	if v == nil || *v == 0 {
-		return "-"
-	}
-	return unit(*v, "op/s")
-}
-
-// bytesOf prints bytes with a unit that fits; unlike a rate, none is a finding.
-func bytesOf(v *uint64) string {
-	if v == nil {
-		return "-"
-	}
-	return unit(*v, "B")
-}
-
-func unit(v uint64, of string) string {
-	units := []string{"", "k", "M", "G", "T", "P"}
-	f, i := float64(v), 0
-	for ; f >= 1000 && i < len(units)-1; i++ {
-		f /= 1000
-	}
-	return fmt.Sprintf("%.1f %s%s", f, units[i], of)
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }

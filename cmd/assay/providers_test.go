@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -58,6 +60,8 @@ func serve(t *testing.T) (api string) {
 	full, bare := known()
 	p := committee.Devnet()
 	unseen := client.Describe(&reputation.Standing{Provider: challenges.NodeID{0x56, 0x78}}, &p)
+	played := unseen
+	played.ID, played.Level, played.Simulated = challenges.NodeID{0x9a}, 4, true
 	mux := http.NewServeMux()
 	send := func(doc any) func(w http.ResponseWriter, _ *http.Request) {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -66,7 +70,7 @@ func serve(t *testing.T) (api string) {
 			}
 		}
 	}
-	mux.HandleFunc("GET /v1/providers", send(client.Providers{Providers: []client.Provider{full, bare, unseen}}))
+	mux.HandleFunc("GET /v1/providers", send(client.Providers{Providers: []client.Provider{full, bare, unseen, played}}))
 	mux.HandleFunc("GET /v1/providers/abcd", send(full))
 	mux.HandleFunc("GET /v1/providers/1234", send(bare))
 	mux.HandleFunc("GET /v1/providers/5678", send(unseen))
@@ -89,10 +93,11 @@ func output(t *testing.T, cmd *cobra.Command, args ...string) string {
 
 // Outcomes are those of all kinds that cost GPU time; throughput and claim are
 // int8's. No memory that was shown is a finding, unlike none that was asked for.
-const providersTable = `PROVIDER  LEVEL  SCORE  PASS  WRONG  LATE  WITHHELD  REFUSED  REACHABLE  THROUGHPUT  CLAIM       MEMORY   FLAGS
-abcd0000  L0     0.00   7     1      2     0         0        100.00 %   96.0 Mop/s  95.0 Mop/s  40.1 GB  work-incorrect below-memory oversold
-12340000  L0     0.00   0     0      1     0         1        -          -           -           0.0 B
-56780000  L0     0.00   0     0      0     0         0        -          -           -           -
+const providersTable = `PROVIDER  LEVEL   SCORE  PASS  WRONG  LATE  WITHHELD  REFUSED  REACHABLE  THROUGHPUT  CLAIM       MEMORY   FLAGS
+abcd0000  L0      0.00   7     1      2     0         0        100.00 %   96.0 Mop/s  95.0 Mop/s  40.1 GB  work-incorrect below-memory oversold
+12340000  L0      0.00   0     0      1     0         1        -          -           -           0.0 B
+56780000  L0      0.00   0     0      0     0         0        -          -           -           -
+9a000000  L4 sim  0.00   0     0      0     0         0        -          -           -           -
 `
 
 func TestProviders(t *testing.T) {
@@ -166,5 +171,48 @@ func TestShow(t *testing.T) {
 	a, _ := json.Marshal(full)
 	if b, _ := json.Marshal(back); !bytes.Equal(a, b) {
 		t.Errorf("as JSON %s, want %s", b, a)
+	}
+}
+
+// TestDescribeCards: what a provider's cards say, and what they sign, is told apart.
+func TestDescribeCards(t *testing.T) {
+	_, p := known()
+	for _, tt := range []struct {
+		name string
+		edit func(p *client.Provider)
+		want []string // lines, from the second
+	}{
+		{"telemetry alone", func(p *client.Provider) {
+			p.Level, p.Cards = 2, []client.Card{{Device: "gpu0", Level: 2, Model: new("h100-sxm")}}
+		}, []string{"level         L2", "card          gpu0  L2, h100-sxm by its driver's word"}},
+		{"signed", func(p *client.Provider) {
+			p.Level, p.Attested = 4, true
+			p.Cards = []client.Card{{Device: "gpu0", Level: 4, Model: new("h100-sxm"), Identity: &challenges.Hash{0xca}}}
+		}, []string{
+			"level         L4, attested: its cards sign their results",
+			"card          gpu0  L4, h100-sxm by its driver's word, signed by card ca00000000000000",
+		}},
+		{"signed in a simulation", func(p *client.Provider) {
+			p.Level, p.Attested, p.Simulated = 3, true, true
+			p.Cards = []client.Card{{Device: "gpu0", Level: 3, Simulated: true, Identity: &challenges.Hash{0xca}}}
+		}, []string{
+			"level         L3, attested: its cards sign their results, simulated: no card is behind it",
+			"card          gpu0  L3 simulated, signed by card ca00000000000000",
+		}},
+		{"impossible", func(p *client.Provider) {
+			p.Cards = []client.Card{{Device: "gpu\x1b0", Contradict: 7, Code: new("cores")}}
+		}, []string{"level         L0", "card          gpu?0  L0, 7 results cannot be true (cores)"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := p
+			tt.edit(&p)
+			var b bytes.Buffer
+			if err := describe(&b, p); err != nil {
+				t.Fatal(err)
+			}
+			if lines := strings.Split(b.String(), "\n"); !slices.Equal(lines[1:1+len(tt.want)], tt.want) || !strings.HasPrefix(lines[1+len(tt.want)], "score ") {
+				t.Errorf("got\n%s\nwant %q", &b, tt.want)
+			}
+		})
 	}
 }

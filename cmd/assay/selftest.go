@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/assaynet/assay/cmd/assay/terminal"
 	"github.com/assaynet/assay/cmd/node"
 )
 
@@ -36,12 +37,12 @@ func selftestCommand() *cobra.Command {
 			if c.For < 0 {
 				return usageError{errors.New("--for: want a positive duration such as 24h")}
 			}
-			p := newProgress(cmd.ErrOrStderr())
-			defer p.end()
+			p := terminal.NewProgress(cmd.ErrOrStderr())
+			defer p.End()
 			c.Getenv = os.Getenv
-			c.Progress = func(done, of int, what string) { p.say("self-test %s %s", doneBar(done, of, c.For), what) }
+			c.Progress = func(done, of int, what string) { p.Say("self-test %s %s", doneBar(done, of, c.For), what) }
 			r, err := node.Selftest(cmd.Context(), c)
-			p.end()
+			p.End()
 			if errors.Is(err, node.ErrInput) {
 				return hinted{usageError{err}, "assay config check --dir " + c.Dir + " says what is in force"}
 			}

@@ -41,7 +41,7 @@ func printStatus(out io.Writer, s node.AgentStatus, now time.Time) error {
 	var top terminal.Table
 	top.Row(terminal.Plain, "provider", "%v", s.ID)
 	top.Row(terminal.Plain, "network", "%v", s.Network)
-	top.Row(terminal.Plain, "agent", "%s, process %d, up %s", terminal.Clean(s.Agent), s.PID, brief(now.Sub(s.Since)))
+	top.Row(terminal.Plain, "agent", "%s, process %d, up %s", terminal.Clean(s.Agent), s.PID, terminal.Brief(now.Sub(s.Since)))
 	if s.Draining {
 		var until time.Time
 		if s.DrainUntil != nil {
@@ -61,7 +61,7 @@ func printStatus(out io.Writer, s node.AgentStatus, now time.Time) error {
 			ends = append(ends, fmt.Sprintf("%d %s", n, terminal.Clean(strings.ReplaceAll(name, "_", " "))))
 		}
 	}
-	top.Row(terminal.Plain, "challenges", "%s", orNone(strings.Join(ends, ", ")))
+	top.Row(terminal.Plain, "challenges", "%s", terminal.OrNone(strings.Join(ends, ", ")))
 
 	var devices terminal.Table
 	devices.Line(terminal.Plain, "DEVICE\tMODEL\tSTATE\tBUSY WITH\tTENANT\tUSED IN 24 H\tWORKER")
@@ -92,7 +92,7 @@ func printStatus(out io.Writer, s node.AgentStatus, now time.Time) error {
 			if f.Xid != 0 {
 				xid = fmt.Sprintf(", Xid %d", f.Xid)
 			}
-			notes.Row(terminal.Red, terminal.Clean(d.ID), "last fault %s ago: %s%s: %s", brief(now.Sub(f.At)), terminal.Clean(f.Class), xid, terminal.Clean(f.Detail))
+			notes.Row(terminal.Red, terminal.Clean(d.ID), "last fault %s ago: %s%s: %s", terminal.Brief(now.Sub(f.At)), terminal.Clean(f.Class), xid, terminal.Clean(f.Detail))
 		}
 	}
 	var marks terminal.Table
@@ -137,9 +137,9 @@ func tenantOf(t node.AgentTenant) string {
 }
 
 func budgetOf(b node.AgentBudget) string {
-	used := brief(time.Duration(b.Used * float64(time.Second)))
+	used := terminal.Brief(time.Duration(b.Used * float64(time.Second)))
 	if b.Of == nil {
 		return used
 	}
-	return used + " of " + brief(time.Duration(*b.Of*float64(time.Second)))
+	return used + " of " + terminal.Brief(time.Duration(*b.Of*float64(time.Second)))
 }

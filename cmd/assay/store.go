@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/assaynet/assay/checker/committee"
+	"github.com/assaynet/assay/cmd/assay/terminal"
 	"github.com/assaynet/assay/cmd/node"
 	"github.com/assaynet/assay/cmd/node/file"
 )
@@ -109,9 +110,9 @@ func anyRegistry(path string) (*committee.Registry, error) {
 }
 
 func checkStore(cmd *cobra.Command, dir string, r *committee.Registry) (node.CheckReport, error) {
-	p := newProgress(cmd.ErrOrStderr())
-	defer p.end()
-	return node.CheckStore(cmd.Context(), dir, r, func(table string, rows uint64) { p.say("%s: %s, %d rows", dir, table, rows) })
+	p := terminal.NewProgress(cmd.ErrOrStderr())
+	defer p.End()
+	return node.CheckStore(cmd.Context(), dir, r, func(table string, rows uint64) { p.Say("%s: %s, %d rows", dir, table, rows) })
 }
 
 // explainStore says in words what a check found.
@@ -167,10 +168,10 @@ func backupCommand() *cobra.Command {
 			if file.Exists(out) {
 				return hinted{fmt.Errorf("%s: exists already", out), "a backup goes into a new folder"}
 			}
-			p := newProgress(cmd.ErrOrStderr())
-			p.while("copies %s", dir)
+			p := terminal.NewProgress(cmd.ErrOrStderr())
+			p.While("copies %s", dir)
 			what, err := node.BackupStore(dir, out)
-			p.end()
+			p.End()
 			if err != nil {
 				return hinted{err, stopFirst}
 			}
@@ -200,10 +201,10 @@ func restoreCommand() *cobra.Command {
 				return usageError{err}
 			}
 			db := filepath.Join(to, "db")
-			p := newProgress(cmd.ErrOrStderr())
-			p.while("copies %s", from)
+			p := terminal.NewProgress(cmd.ErrOrStderr())
+			p.While("copies %s", from)
 			err = node.RestoreStore(from, to)
-			p.end()
+			p.End()
 			switch {
 			case errors.Is(err, fs.ErrExist):
 				return hinted{err, "move the old database away first; it may hold what the backup does not"}

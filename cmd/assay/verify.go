@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,8 +16,10 @@ import (
 	"github.com/assaynet/assay/checker/client"
 	"github.com/assaynet/assay/checker/committee"
 	"github.com/assaynet/assay/checker/evidence"
+	"github.com/assaynet/assay/cmd/assay/terminal"
 	"github.com/assaynet/assay/cmd/node/trust"
 	"github.com/assaynet/assay/gpu/attest"
+	"github.com/assaynet/assay/gpu/telemetry"
 )
 
 // maxRegistry bounds a registry file, in bytes.
@@ -178,20 +182,46 @@ func explain(w io.Writer, path string, f client.Finding) {
 		}
 		fmt.Fprintf(w, "FAIL  states %s, breaks clause %s  %s\n", states, *f.Clause, path)
 	}
+	var notes []terminal.Note
+	note := func(c terminal.Colour, name, format string, args ...any) {
+		notes = append(notes, terminal.Note{Colour: c, Name: "      " + name, Text: terminal.Clean(fmt.Sprintf(format, args...))})
+	}
 	for _, reason := range f.Reasons {
-		fmt.Fprintf(w, "      %-8s %s\n", reason.Code, reason.Detail)
+		c, weight := weigh(&f, reason.Code)
+		note(c, reason.Code, "%s%s", weight, reason.Detail)
 	}
 	if f.Miss != nil {
-		fmt.Fprintf(w, "      %-8s a prover who skipped 1 %% of the entries would pass with probability %.2g\n", "miss", *f.Miss)
+		note(terminal.Plain, "miss", "a prover who skipped 1 %% of the entries would pass with probability %.2g", *f.Miss)
 	}
-	explainCard(w, f)
+	explainCard(note, f)
 	for _, t := range f.Testimony {
-		fmt.Fprintf(w, "      %-8s %v (the checker's word)\n", t.Name, t.Value)
+		note(terminal.Plain, t.Name, "%v (the checker's word)", t.Value)
 	}
+	var t terminal.Table
+	t.Notes(terminal.Width(w), notes...)
+	_ = t.Print(w, terminal.Coloured(w))
+}
+
+// weigh says what a finding about the card is worth; nothing of other reasons.
+func weigh(f *client.Finding, code string) (terminal.Colour, string) {
+	i := -1
+	if f.Card != nil {
+		i = slices.IndexFunc(f.Card.Findings, func(x client.TelemetryFinding) bool { return x.Code == code })
+	}
+	clocked := func(r telemetry.Rule) bool { return r.Code == code && strings.Contains(r.Needs, "elapsed") }
+	switch {
+	case i < 0 && code != evidence.CodeIdentityChip:
+		return terminal.Plain, ""
+	case i >= 0 && !f.Card.Findings[i].Hard:
+		return terminal.Yellow, "worth a look: "
+	case slices.ContainsFunc(telemetry.Rules(), clocked):
+		return terminal.Yellow, "cannot be true by the checker's clock: "
+	}
+	return terminal.Red, "cannot be true: "
 }
 
 // explainCard says what the result shows of its card.
-func explainCard(w io.Writer, f client.Finding) {
+func explainCard(note func(c terminal.Colour, name, format string, args ...any), f client.Finding) {
 	if f.Level == nil || *f.Kind == challenges.Probe {
 		return
 	}
@@ -205,16 +235,16 @@ func explainCard(w io.Writer, f client.Finding) {
 	if len(f.Raise) > 0 {
 		level += "; higher with " + f.Raise[0]
 	}
-	fmt.Fprintf(w, "      %-8s %s\n", "level", level)
+	note(terminal.Plain, "level", "%s", level)
 	k := f.Card
 	if k == nil {
 		return
 	}
 	if k.Name != "" {
-		fmt.Fprintf(w, "      %-8s %s, %s, by the provider's word; %d rules held against it\n", "card", k.Name, k.UUID, len(k.Applied))
+		note(terminal.Plain, "card", "%s, %s, by the provider's word; %d rules looked at it", k.Name, k.UUID, len(k.Applied))
 	}
 	if a := k.Attestation; a != nil && a.Grade != attest.GradeNone {
-		fmt.Fprintf(w, "      %-8s %s signed this result; driver %s, VBIOS %s; evidence: %s\n", "identity", a.Chip, orNone(a.Driver), orNone(a.VBIOS), a.Grade)
+		note(terminal.Plain, "identity", "%s signed this result; driver %s, VBIOS %s; evidence: %s", a.Chip, terminal.OrNone(a.Driver), terminal.OrNone(a.VBIOS), a.Grade)
 	}
 }
 

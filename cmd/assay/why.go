@@ -138,7 +138,7 @@ func printWhy(out io.Writer, list []node.AgentExplanation, full bool) error {
 		if e.Transcript != (challenges.Hash{}) {
 			ids.Row(terminal.Plain, "  transcript", "%v", e.Transcript)
 		}
-		ids.Row(terminal.Plain, "  took", "%s", brief(time.Duration(e.Took*float64(time.Second))))
+		ids.Row(terminal.Plain, "  took", "%s", terminal.Brief(time.Duration(e.Took*float64(time.Second))))
 		if err := ids.Print(out, false); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 func sample() ([]planted, []client.Provider) {
 	p := []planted{{Name: "provider-1", Behaviour: Honest}, {Name: "provider-10", Behaviour: Liar}, {Name: "provider-2", Behaviour: Busy}}
 	liar := doc(func(d *client.Provider) {
+		d.Level = 3
 		d.Score, d.ThroughputOps, d.Flags = 0, nil, []string{"work-incorrect", "below-claim"}
 		d.Availability.Reachability = new(0.75)
 		d.Memory.Bytes, d.Together = new(uint64), client.Together{Share: new(0.7625), Figures: 4}
@@ -35,7 +36,7 @@ func sample() ([]planted, []client.Provider) {
 
 const plain = `PROVIDER     BEHAVIOUR  SCORE  PASS  WRONG  LATE  WITHHELD  REFUSED  FLAGS                       PROBES  REACHABLE  THROUGHPUT       MEMORY  TOGETHER  LEVEL
 provider-1   honest     0.90   3     0      0     0         0                                    10/10   100.0 %    100.0 Mop/s sim  95.0 %  -         L0
-provider-10  liar       0.00   1     12     3     4         5        work-incorrect below-claim  6/8     75.0 %     -                0.0 %   76.2 %    L0
+provider-10  liar       0.00   1     12     3     4         5        work-incorrect below-claim  6/8     75.0 %     -                0.0 %   76.2 %    L3 sim
 provider-2   busy       0.00   0     0      0     0         0                                    0/0     -          -                -       -         L0
 `
 

@@ -84,27 +84,59 @@ func Coloured(w io.Writer) bool {
 	return ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
+// Width is how many columns a text for this writer may take: a terminal's, else 100.
+func Width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+			return max(n, 40)
+		}
+	}
+	return 100
+}
+
+// Notes adds rows of name and text, in columns: each text is broken so that no line is
+// wider than width, its later lines below the first.
+func (t *Table) Notes(width int, notes ...Note) {
+	column := 0
+	for _, n := range notes {
+		column = max(column, len(n.Name))
+	}
+	for _, n := range notes {
+		name := n.Name
+		for _, line := range broken(n.Text, width-column-2) {
+			t.Row(n.Colour, name, "%s", line)
+			name = ""
+		}
+	}
+}
+
+// Note is one of them.
+type Note struct {
+	Colour     Colour
+	Name, Text string
+}
+
 // Indented breaks a text into lines of some width, indented by two.
 func Indented(s string, width int) string {
-	var b strings.Builder
-	at := 0
+	if strings.TrimSpace(s) == "" {
+		return ""
+	}
+	return "  " + strings.Join(broken(s, width-2), "\n  ") + "\n"
+}
+
+// broken breaks a text into lines of some width: at least one, and a word that is
+// longer has a line of its own.
+func broken(s string, width int) []string {
+	lines := []string{""}
 	for word := range strings.FieldsSeq(s) {
-		switch {
-		case at == 0:
-			b.WriteString("  ")
-			at = 2
-		case at+1+len(word) > width:
-			b.WriteString("\n  ")
-			at = 2
+		switch line := &lines[len(lines)-1]; {
+		case *line == "":
+			*line = word
+		case len(*line)+1+len(word) > width:
+			lines = append(lines, word)
 		default:
-			b.WriteByte(' ')
-			at++
+			*line += " " + word
 		}
-		b.WriteString(word)
-		at += len(word)
 	}
-	if at > 0 {
-		b.WriteByte('\n')
-	}
-	return b.String()
+	return lines
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -9,24 +9,25 @@ import (
 	"golang.org/x/term"
 )
 
-// progress says at a terminal what takes longer than 2 s.
-type progress struct {
+// Progress says at a terminal what takes longer than 2 s.
+type Progress struct {
 	out   io.Writer // nil: no terminal
 	next  time.Time
 	timer *time.Timer
 	said  bool
 }
 
-func newProgress(w io.Writer) *progress {
-	p := &progress{next: time.Now().Add(2 * time.Second)}
+// NewProgress says nothing where there is no terminal.
+func NewProgress(w io.Writer) *Progress {
+	p := &Progress{next: time.Now().Add(2 * time.Second)}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.out = w
 	}
 	return p
 }
 
-// say may be called often.
-func (p *progress) say(format string, args ...any) {
+// Say may be called often.
+func (p *Progress) Say(format string, args ...any) {
 	if p.out == nil || time.Now().Before(p.next) {
 		return
 	}
@@ -34,16 +35,16 @@ func (p *progress) say(format string, args ...any) {
 	fmt.Fprintf(p.out, "\r\x1b[K"+format, args...)
 }
 
-// while says it once, if the end does not come before.
-func (p *progress) while(format string, args ...any) {
+// While says it once, if the end does not come before.
+func (p *Progress) While(format string, args ...any) {
 	if p.out == nil {
 		return
 	}
 	p.timer = time.AfterFunc(2*time.Second, func() { fmt.Fprintf(p.out, format+"\n", args...) })
 }
 
-// end clears the line.
-func (p *progress) end() {
+// End clears the line.
+func (p *Progress) End() {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
