@@ -39,6 +39,12 @@ func TestAcross(t *testing.T) {
 		{name: "another UUID", edit: func(_, b *telemetry.Record) { b.Inventory.UUID = "GPU-20f35015-e921-bfab-2eb8-4e9b6664d5f1" }, hard: "device-uuid"},
 		{name: "another serial", edit: func(_, b *telemetry.Record) { b.Inventory.Serial = "7" }, hard: "device-serial"},
 		{name: "another name", edit: func(_, b *telemetry.Record) { b.Inventory.Name = "NVIDIA H200" }, hard: "device-name"},
+		{name: "another name by another driver", edit: func(a, b *telemetry.Record) { a.Inventory.Driver, b.Inventory.Name = "460.32.03", "NVIDIA H100 NVL" }, soft: "device-name"},
+		{name: "another name, whose driver is not said", edit: func(a, b *telemetry.Record) {
+			a.Inventory.Driver, b.Inventory.Driver, b.Inventory.Name = "", "", "NVIDIA H100 NVL"
+		}, soft: "device-name"},
+		{name: "a name before R470 and after", edit: func(a, _ *telemetry.Record) { a.Inventory.Driver, a.Inventory.Name = "460.32.03", "H100-80GB-HBM3" }},
+		{name: "words that do not count", edit: func(a, _ *telemetry.Record) { a.Inventory.Name = "Tesla H100 80GB HBM3" }},
 		{name: "another id", edit: func(_, b *telemetry.Record) { b.Inventory.PCIDevice = 0x233510de }, hard: "device-pci-id"},
 		{name: "another capability", edit: func(_, b *telemetry.Record) { b.Inventory.Major = 8 }, hard: "device-capability"},
 		{name: "other cores", edit: func(_, b *telemetry.Record) { b.Inventory.Cores-- }, hard: "device-cores"},

@@ -319,8 +319,30 @@ func TestHonestEdges(t *testing.T) {
 			r.Inventory.Driver, r.Inventory.NVML = "460.39", "11.460.39"
 		}},
 		{name: "Windows' subsystem for Linux", model: "rtx-4090", edit: func(r *telemetry.Record, _ *telemetry.Work) {
-			r.Inventory.Driver, r.Inventory.NVML = "551.86", "12.551.86"
-		}, soft: "driver-windows", thin: true},
+			// As nvidia-smi prints it there: NVML is of the driver for Linux that was built along.
+			r.Inventory.Driver, r.Inventory.NVML = "551.86", "12.550.54.10"
+		}, soft: "driver-windows,nvml-version"},
+		{name: "a new driver of two parts", model: "h100-sxm", edit: func(r *telemetry.Record, _ *telemetry.Work) {
+			r.Inventory.Driver, r.Inventory.NVML = "590.12", "13.590.12"
+		}},
+		{name: "RTX 4090 with 48 GB", model: "rtx-4090", edit: func(r *telemetry.Record, _ *telemetry.Work) { setAll(r, telemetry.MemoryTotal, mib(49140)) }, soft: "memory-above"},
+		{name: "RTX 3080 with 20 GB", model: "rtx-3080-10", edit: func(r *telemetry.Record, _ *telemetry.Work) { setAll(r, telemetry.MemoryTotal, mib(20480)) }, soft: "memory-above"},
+		{name: "RTX 3090 with a VBIOS of 1000 W", model: "rtx-3090", edit: func(r *telemetry.Record, _ *telemetry.Work) {
+			r.Inventory.PowerMax = 1_000_000
+			setAll(r, telemetry.PowerLimit, 1_000_000)
+		}, soft: "power-raised"},
+		{name: "RTX 5090 with a VBIOS of 2001 W", model: "rtx-5090", edit: func(r *telemetry.Record, _ *telemetry.Work) { r.Inventory.PowerMax = 2_001_000 }, soft: "power-raised"},
+		{name: "a slice's UUID before R470", model: "a100-sxm-40", edit: func(r *telemetry.Record, _ *telemetry.Work) {
+			r.Inventory.UUID = "MIG-GPU-10f35015-e921-bfab-2eb8-4e9b6664d5f1/13/0"
+		}},
+		{name: "use of 110", model: "h100-sxm", edit: func(r *telemetry.Record, _ *telemetry.Work) {
+			r.Snapshots[3].Set(telemetry.UtilGPU, 101)
+			r.Snapshots[4].Set(telemetry.UtilMemory, 110)
+		}},
+		{name: "used says little, and nobody measured the time", model: "h100-sxm", load: load{flavour: telemetry.Reads}, edit: func(r *telemetry.Record, w *telemetry.Work) {
+			setAll(r, telemetry.MemoryUsed, mib(2000))
+			w.Elapsed = 0
+		}},
 		{name: "overclocked GeForce", model: "rtx-3090", load: load{tuned: 1.1}},
 		{name: "stock RTX 4090, whose driver allows 3105 MHz", model: "rtx-4090", edit: func(r *telemetry.Record, _ *telemetry.Work) { setAll(r, telemetry.ClockSMMax, 3105) }},
 		{name: "stock RTX 5090, whose driver allows 3090 MHz", model: "rtx-5090", edit: func(r *telemetry.Record, w *telemetry.Work) {

@@ -51,6 +51,12 @@ func TestRules(t *testing.T) {
 			h100(func(r *record, _ *work) { r.Inventory.UUID = strings.Replace(r.Inventory.UUID, "GPU", "CPU", 1) }),
 			h100(func(r *record, _ *work) { r.Inventory.UUID = strings.Replace(r.Inventory.UUID, "a", "g", 1) }),
 			h100(func(r *record, _ *work) { r.Inventory.UUID = "GPU-10f35015ee921-bfab-2eb8-4e9b6664d5f1" }),
+			h100(func(r *record, _ *work) { r.Inventory.UUID = "MIG-GPU-10f35015-e921-bfab-2eb8-4e9b6664d5f1" }),
+			h100(func(r *record, _ *work) { r.Inventory.UUID = "MIG-GPU-10f35015-e921-bfab-2eb8-4e9b6664d5f1/1" }),
+			h100(func(r *record, _ *work) { r.Inventory.UUID = "MIG-GPU-10f35015-e921-bfab-2eb8-4e9b6664d5f1/1/0/0" }),
+			h100(func(r *record, _ *work) { r.Inventory.UUID = "MIG-GPU-10f35015-e921-bfab-2eb8-4e9b6664d5f1/x/0" }),
+			h100(func(r *record, _ *work) { r.Inventory.UUID = "MIG-GPU-10f35015-e921-bfab-2eb8-4e9b6664d5f1/1/" }),
+			h100(func(r *record, _ *work) { r.Inventory.UUID = "GPU-GPU-10f35015-e921-bfab-2eb8-4e9b6664d5f1/1/0" }),
 		},
 		"driver-form": {
 			h100(func(r *record, _ *work) { r.Inventory.Driver = "550" }),
@@ -78,6 +84,10 @@ func TestRules(t *testing.T) {
 		"pci-model":    {h100(func(r *record, _ *work) { r.Inventory.PCIDevice = 0x233110de })},
 		"pci-unlisted": {h100(func(r *record, _ *work) { r.Inventory.PCIDevice = 0x2b0010de })},
 		"pci-name":     {unknown(func(r *record) { r.Inventory.PCIDevice = 0x233010de })},
+		"pci-family": {
+			unknown(func(r *record) { r.Inventory.Name, r.Inventory.PCIDevice = "NVIDIA H100 80GB HBM3e", 0x268410de }),
+			unknown(func(r *record) { r.Inventory.Name, r.Inventory.PCIDevice = "RTX4090 24GB", 0x233010de }),
+		},
 		"compute-capability": {
 			h100(func(r *record, _ *work) { r.Inventory.Major = 8 }),
 			h100(func(r *record, _ *work) { r.Inventory.Minor = 9 }),
@@ -98,9 +108,13 @@ func TestRules(t *testing.T) {
 		},
 		"power-max": {
 			h100(func(r *record, _ *work) { r.Inventory.PowerMax = 72_000 }),
-			h100(func(r *record, _ *work) { r.Inventory.PowerMax = 1_401_000 }),
+			h100(func(r *record, _ *work) { r.Inventory.PowerMax = 7_001_000 }),
 		},
-		"power-limit":  {h100(func(r *record, _ *work) { r.Snapshots[3].Set(telemetry.PowerLimit, 1_401_000) })},
+		"power-limit": {h100(func(r *record, _ *work) { r.Snapshots[3].Set(telemetry.PowerLimit, 7_001_000) })},
+		"power-raised": {
+			h100(func(r *record, _ *work) { r.Inventory.PowerMax = 1_401_000 }),
+			h100(func(r *record, _ *work) { r.Snapshots[3].Set(telemetry.PowerLimit, 1_401_000) }),
+		},
 		"clock-max":    {h100(func(r *record, _ *work) { r.Snapshots[3].Set(telemetry.ClockSMMax, 3105) })},
 		"clock-memory": {h100(func(r *record, _ *work) { setAll(r, telemetry.ClockMemoryMax, 1593) }), h100(func(r *record, _ *work) { setAll(r, telemetry.ClockMemoryMax, 10501) })},
 		"memory-total": {
@@ -111,6 +125,9 @@ func TestRules(t *testing.T) {
 				setAll(r, telemetry.MemoryTotal, 40960<<20)
 				r.Inventory.Confidential = "on"
 			}),
+		},
+		"memory-above": {
+			h100(func(r *record, _ *work) { r.Snapshots[2].Set(telemetry.MemoryTotal, 98304<<20) }),
 		},
 		"memory-sum": {
 			h100(func(r *record, _ *work) { r.Snapshots[2].Set(telemetry.MemoryUsed, 81560<<20) }),
@@ -141,7 +158,7 @@ func TestRules(t *testing.T) {
 		"energy-constant": {h100(func(r *record, _ *work) { setAll(r, telemetry.Energy, 650_000) })},
 		"range": {
 			h100(func(r *record, _ *work) { r.Snapshots[5].Set(telemetry.Power, -1) }),
-			h100(func(r *record, _ *work) { r.Snapshots[5].Set(telemetry.UtilGPU, 101) }),
+			h100(func(r *record, _ *work) { r.Snapshots[5].Set(telemetry.UtilGPU, 111) }),
 			h100(func(r *record, _ *work) { r.Snapshots[5].Set(telemetry.ECC, 2) }),
 			h100(func(r *record, _ *work) { r.Snapshots[5].Set(telemetry.PerformanceState, 16) }),
 			h100(func(r *record, _ *work) { r.Snapshots[5].Set(telemetry.PCIeWidth, 64) }),
@@ -165,7 +182,7 @@ func TestRules(t *testing.T) {
 			l.flavour = telemetry.Reads
 		}
 		r, w := honest(lookup(t, "h100-sxm"), l)
-		if code == "pci-name" {
+		if code == "pci-name" || code == "pci-family" {
 			r.Inventory.Name, r.Inventory.PCIDevice = "NVIDIA H1000", 0x23ff10de
 		}
 		return r, w
@@ -398,10 +415,10 @@ func TestSpoofedPairs(t *testing.T) {
 	}
 }
 
-// Pairs of 3,306 that pass: the eight that share a name; then those of one chip, bus
-// and size, and at last whatever has less than it claims: telemetry that is another
+// Pairs of 3,306 that pass: the eight that share a name; then those of one chip and
+// bus, of which one has more memory or power (refitted cards do, so that is soft), and at last whatever has less than it claims: telemetry that is another
 // card's as a whole is found only by work that is too much for it.
-const missName, missPCI, missInventory, missTotal, missAll = 8, 34, 70, 367, 1449
+const missName, missPCI, missInventory, missTotal, missAll = 8, 53, 136, 373, 1449
 
 // An H100 that a cheaper card claims to be is found by any of these alone.
 func TestSpoofedH100(t *testing.T) {

@@ -41,7 +41,7 @@ func Ratios(model string, rates Rates) []Finding {
 		{"int8", rates.Int8, float64(s.Int8Ops), float64(s.Peak.Exact().Int8)},
 		{"bf16", rates.BF16, float64(s.BF16Ops), float64(s.Peak.Exact().BF16)},
 		{"fp64", rates.FP64, float64(s.FP64Ops), float64(s.Peak.FP64)},
-		{"reads", rates.Reads, readShare * float64(s.Bandwidth) / ReadBytes, float64(s.Bandwidth) / ReadBytes},
+		{"reads", rates.Reads, float64(readShare*float64(s.Bandwidth)) / ReadBytes, float64(s.Bandwidth) / ReadBytes},
 	}
 	const high = overclock * slackShare
 	var out []Finding
@@ -52,12 +52,12 @@ func Ratios(model string, rates Rates) []Finding {
 			}
 			ratio := a.has / b.has
 			// The least has the first at half of its reference and the second at its best.
-			least, most := a.low/2/(b.high*high), a.high*high/(b.low/2)
+			least, most := a.low/2/float64(b.high*high), float64(a.high*high)/(b.low/2)
 			if ratio >= least && ratio <= most {
 				continue
 			}
 			out = append(out, Finding{
-				Code: "ratio-" + a.name + "-" + b.name, Hard: ratio < least/2 || ratio > most*2,
+				Code: "ratio-" + a.name + "-" + b.name, Hard: ratio < least/2 || ratio > float64(most*2),
 				Seen: fmt.Sprintf("%.4g", ratio), Expected: fmt.Sprintf("%.4g to %.4g", least, most),
 				Threshold: "half of the reference to 1.17 x the peak, of each; hard beyond twice that", Source: "gpu/models, tolerance " + proposal,
 			})

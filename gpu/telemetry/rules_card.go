@@ -9,7 +9,9 @@ import (
 )
 
 // card is a record as rules look at it. Values are hostile 64-bit integers: all sums
-// are in floating point, which does not wrap.
+// are in floating point, which does not wrap. Every checker must judge alike, so each
+// product is converted to float64: Go may fuse it with a sum otherwise, and does on some
+// machines.
 type card struct {
 	inventory *Inventory
 	snapshots []Snapshot
@@ -92,7 +94,7 @@ func compare(a, b float64) int {
 // bandwidth is the memory's in bytes/s as the driver's figures make it; 0: not known.
 func (c *card) bandwidth() uint64 {
 	clock, _ := c.most(ClockMemoryMax)
-	if b := 2 * clock * 1e6 * float64(c.inventory.BusBits) / 8; b > 0 && b < math.MaxInt64 {
+	if b := float64(2*clock*1e6*float64(c.inventory.BusBits)) / 8; b > 0 && b < math.MaxInt64 {
 		return uint64(b)
 	}
 	return 0
@@ -107,7 +109,7 @@ func (c *card) named() (models.Spec, bool) {
 	}
 	total, _ := c.most(MemoryTotal)
 	clock, _ := c.most(ClockMemoryMax)
-	clock *= 1e6
+	clock = float64(clock * 1e6)
 	var best models.Spec
 	most := -1
 	for n, s := range c.rows {
@@ -121,7 +123,7 @@ func (c *card) named() (models.Spec, bool) {
 		score := 0
 		for weight, agrees := range map[int]bool{
 			16: fits(s, total), 8: owns(s, i.PCIDevice), // ids are known in part
-			4: i.BusBits == uint32(s.BusBits), 2: clock > 0.9*float64(s.MemoryHz) && clock < 1.1*float64(s.MemoryHz),
+			4: i.BusBits == uint32(s.BusBits), 2: clock > float64(0.9*float64(s.MemoryHz)) && clock < float64(1.1*float64(s.MemoryHz)),
 			1: i.Cores == uint32(s.SMs)*coresOf(s.Major, s.Minor),
 		} {
 			if agrees {
@@ -171,13 +173,13 @@ func boost(s models.Spec) float64 {
 // but no more than an owner's tuning adds to the model's. Where the driver does not
 // say its maximum, all that.
 func (c *card) clock() float64 {
-	limit := boost(c.model) * overclock
+	limit := float64(boost(c.model) * overclock)
 	said, ok := c.most(ClockSMMax)
 	if !ok {
 		return limit
 	}
 	now, _ := c.most(ClockSM)
-	if said = max(said, now) * 1e6; limit == 0 {
+	if said = float64(max(said, now) * 1e6); limit == 0 {
 		return max(said, 0)
 	}
 	return min(max(said, 0), limit)
@@ -221,9 +223,9 @@ func perHertz(s models.Spec, sms float64) Rates {
 	if s.Name == "a10g" || s.Name == "l40" {
 		// Published at half of what the same units do in A10 and L40S: the datasheets
 		// may be wrong, and a card that does better is not.
-		share *= 2
+		share = float64(share * 2)
 	}
 	// The vector units' peak holds at the boost clock.
-	fp64 := float64(e.FP64) * sms / float64(s.SMs) / max(boost(s), 1)
-	return Rates{Int8: float64(e.Int8) * share, BF16: half * share, FP64: fp64}
+	fp64 := float64(float64(e.FP64)*sms) / float64(s.SMs) / max(boost(s), 1)
+	return Rates{Int8: float64(float64(e.Int8) * share), BF16: float64(half * share), FP64: fp64}
 }

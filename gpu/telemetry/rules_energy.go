@@ -13,12 +13,12 @@ func energyRules() []Rule {
 			case c.inventory.PowerMax != 0:
 				limit = float64(c.inventory.PowerMax)
 			default:
-				limit = float64(c.model.Watts) * 1500
+				limit = float64(float64(c.model.Watts) * 1500)
 			}
 			if !ok || limit <= 0 {
 				return skip
 			}
-			if most := 1.15 * limit * (span + 1); spent > most {
+			if most := float64(float64(1.15*limit) * (span + 1)); spent > most {
 				return found(fmt.Sprintf("%.4g J in %.4g s", spent/1000, span), fmt.Sprintf("at most %.4g J", most/1000))
 			}
 			return fine
@@ -29,21 +29,21 @@ func energyRules() []Rule {
 			for len(power) > 0 && power[0].at < from {
 				power = power[1:]
 			}
-			if !ok || span < 5 || len(power) < 8 || power[len(power)-1].at-power[0].at < 0.9*span {
+			if !ok || span < 5 || len(power) < 8 || power[len(power)-1].at-power[0].at < float64(0.9*span) {
 				return skip
 			}
 			sum := 0.0
 			for n := 1; n < len(power); n++ {
-				sum += (power[n].v + power[n-1].v) / 2 * (power[n].at - power[n-1].at)
+				sum += float64((power[n].v + power[n-1].v) / 2 * (power[n].at - power[n-1].at))
 			}
-			if spent < 0.75*sum || spent > 1.25*sum {
+			if spent < float64(0.75*sum) || spent > float64(1.25*sum) {
 				return found(fmt.Sprintf("%.4g J by the counter", spent/1000), fmt.Sprintf("%.4g J by power x time", sum/1000))
 			}
 			return fine
 		}},
 		{"energy-ops", false, "energy over at least 80 % of the challenge and 5 s; name of the table; int8 or bf16 ops; no slices", "joules an op are 0.5 to 4 times the model's power / peak", "attestation.md 5.4", func(c *card) verdict {
 			spent, _, span, ok := c.energy()
-			if !ok || !c.known || c.sliced || c.work.Ops == 0 || c.model.Watts == 0 || span < 5 || span < 0.8*c.work.Elapsed.Seconds() {
+			if !ok || !c.known || c.sliced || c.work.Ops == 0 || c.model.Watts == 0 || span < 5 || span < float64(0.8*c.work.Elapsed.Seconds()) {
 				return skip
 			}
 			var peak uint64
@@ -57,7 +57,7 @@ func energyRules() []Rule {
 				return skip
 			}
 			each, right := spent/1000/float64(c.work.Ops), float64(c.model.Watts)/float64(peak)
-			if each < 0.5*right || each > 4*right {
+			if each < float64(0.5*right) || each > float64(4*right) {
 				return found(fmt.Sprintf("%.3g J an op", each), fmt.Sprintf("about %.3g", right))
 			}
 			return fine
@@ -74,11 +74,11 @@ func energyRules() []Rule {
 		{"power-physical", true, "power; a power limit, or the model's power", "at most 3 times the highest of the limits and the model's power", "peaks of milliseconds reach twice the limit on RTX 3090; range " + proposal, func(c *card) verdict {
 			power, ok := c.most(Power)
 			limit, _ := c.most(PowerLimit)
-			limit = max(limit, float64(c.inventory.PowerMax), float64(c.model.Watts)*1000)
+			limit = max(limit, float64(c.inventory.PowerMax), float64(float64(c.model.Watts)*1000))
 			if !ok || limit <= 0 {
 				return skip
 			}
-			if power > 3*limit {
+			if power > float64(3*limit) {
 				return found(fmt.Sprintf("%.4g W", power/1000), fmt.Sprintf("a limit of %.4g W", limit/1000))
 			}
 			return fine

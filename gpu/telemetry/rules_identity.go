@@ -18,7 +18,7 @@ func identityRules() []Rule {
 			}
 			return fine
 		}},
-		{"uuid-form", true, "UUID", "GPU- or MIG- and 32 hex digits in five groups", nvmlDoc + ", nvmlDeviceGetUUID", func(c *card) verdict {
+		{"uuid-form", true, "UUID", "GPU- or MIG- and 32 hex digits in five groups; or MIG-GPU-, they, and /instance/instance", nvmlDoc + ", nvmlDeviceGetUUID; MIG user guide: the last form before R470", func(c *card) verdict {
 			switch {
 			case c.inventory.UUID == "":
 				return skip
@@ -36,12 +36,14 @@ func identityRules() []Rule {
 			}
 			return fine
 		}},
-		{"driver-windows", false, "driver", "three parts from 520 on", "NVIDIA's archive of Unix drivers; two parts are Windows' (591.86), which Linux shows under WSL alone", func(c *card) verdict {
-			switch parts := driverParts(c.inventory.Driver); {
-			case parts == 0:
+		// Both have versions of two parts: reports of real cards have 590.12 and 545.00 of Linux.
+		{"driver-windows", false, "driver, NVML's version", "from 520 on, three parts or NVML of the same version", "under WSL the driver is Windows' (551.61) and NVML is Linux's (550.54)", func(c *card) verdict {
+			i := c.inventory
+			switch parts := driverParts(i.Driver); {
+			case parts == 0 || i.NVML == "":
 				return skip
-			case !linuxDriver(c.inventory.Driver):
-				return found(c.inventory.Driver, "a version of Linux's form, such as 550.54.15")
+			case parts == 2 && i.Driver >= "520" && !sameVersion(i.NVML, i.Driver):
+				return found(i.Driver, "a version of Linux's driver, such as 550.54.15")
 			}
 			return fine
 		}},
@@ -50,7 +52,7 @@ func identityRules() []Rule {
 			switch {
 			case i.Driver == "" || i.NVML == "":
 				return skip
-			case i.NVML != i.Driver && !strings.HasSuffix(i.NVML, "."+i.Driver):
+			case !sameVersion(i.NVML, i.Driver):
 				return found(i.NVML, "… ."+i.Driver)
 			}
 			return fine
@@ -76,12 +78,25 @@ func identityRules() []Rule {
 	}
 }
 
-// isUUID is whether s is GPU- or MIG- and a UUID.
+// sameVersion is whether a version of NVML, such as 12.550.54.15, is of a driver.
+func sameVersion(nvml, driver string) bool {
+	return nvml == driver || strings.HasSuffix(nvml, "."+driver)
+}
+
+// isUUID is whether s is GPU- or MIG- and a UUID, or what slices had before R470: their
+// card's, and the numbers of two instances, as in MIG-GPU-…/1/0.
 func isUUID(s string) bool {
 	rest, ok := strings.CutPrefix(s, "GPU-")
 	if !ok {
 		if rest, ok = strings.CutPrefix(s, "MIG-"); !ok {
 			return false
+		}
+		if old, ok := strings.CutPrefix(rest, "GPU-"); ok {
+			parts := strings.Split(old, "/")
+			if len(parts) != 3 || !isNumber(parts[1]) || !isNumber(parts[2]) {
+				return false
+			}
+			rest = parts[0]
 		}
 	}
 	if len(rest) != 36 {
@@ -109,7 +124,7 @@ func driverParts(s string) int {
 		return 0
 	}
 	for n, p := range parts {
-		if p == "" || len(p) > 3 || strings.Trim(p, "0123456789") != "" {
+		if !isNumber(p) {
 			return 0
 		}
 		if major, _ := strconv.Atoi(p); n == 0 && major < 418 {
@@ -119,5 +134,7 @@ func driverParts(s string) int {
 	return len(parts)
 }
 
-// linuxDriver is whether a version is of the form that Linux's drivers have.
-func linuxDriver(s string) bool { return driverParts(s) == 3 || driverParts(s) == 2 && s < "520" }
+// isNumber is whether s is one to three digits.
+func isNumber(s string) bool {
+	return s != "" && len(s) <= 3 && strings.Trim(s, "0123456789") == ""
+}

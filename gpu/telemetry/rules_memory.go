@@ -87,7 +87,7 @@ func fits(s models.Spec, total float64) bool {
 			shares = shares[:1]
 		}
 		for _, share := range shares {
-			if v := float64(t) * share; total >= v*totalUnder && total <= v*totalOver && total <= float64(s.Memory)*totalOver {
+			if v := float64(float64(t) * share); total >= float64(v*totalUnder) && total <= float64(v*totalOver) && !above(s, total) {
 				return true
 			}
 		}
@@ -97,13 +97,16 @@ func fits(s models.Spec, total float64) bool {
 
 // nominal is whether a total is near what a model is sold with.
 func nominal(s models.Spec, total float64) bool {
-	return total >= float64(s.Memory)*nominalUnder && total <= float64(s.Memory)*totalOver
+	return total >= float64(float64(s.Memory)*nominalUnder) && !above(s, total)
 }
+
+// above is whether a total is more than a model is sold with.
+func above(s models.Spec, total float64) bool { return total > float64(float64(s.Memory)*totalOver) }
 
 // memoryRules are about sizes.
 func memoryRules() []Rule {
 	return []Rule{
-		{"memory-total", true, "name of the table, total", "one of the totals of the model, -2.5 % to +0.2 %, also with ECC on or off; 88 % to 100.2 % of its size where none is known, or in confidential mode", "dumps of nvidia-smi in public repositories; drivers before 510 leave out reserved pages", func(c *card) verdict {
+		{"memory-total", true, "name of the table, total", "one of the totals of the model, -2.5 % to +0.2 %, also with ECC on or off; 88 % to 100.2 % of its size where none is known, or in confidential mode; more than its size is memory-above's", "dumps of nvidia-smi in public repositories; drivers before 510 leave out reserved pages", func(c *card) verdict {
 			all := c.series(MemoryTotal)
 			if len(all) == 0 || !c.known {
 				return skip
@@ -111,9 +114,19 @@ func memoryRules() []Rule {
 			// With confidential computing drivers may keep more; nobody printed how much.
 			confidential := c.inventory.Confidential != "" && c.inventory.Confidential != "off"
 			for _, p := range all {
-				if !fits(c.model, p.v) && !(confidential && nominal(c.model, p.v)) {
+				if !fits(c.model, p.v) && !above(c.model, p.v) && !(confidential && nominal(c.model, p.v)) {
 					return found(mib(p.v), fmt.Sprintf("a total of %s, of %s", c.model.Name, mib(float64(c.model.Memory))))
 				}
+			}
+			return fine
+		}},
+		{"memory-above", false, "name of the table, total", "at most the model's size, +0.2 %", "datasheets (gpu/models); cards are refitted with more (RTX 3080 of 20 GB, RTX 4090 of 48 GB)", func(c *card) verdict {
+			total, ok := c.most(MemoryTotal)
+			if !ok || !c.known {
+				return skip
+			}
+			if above(c.model, total) {
+				return found(mib(total), fmt.Sprintf("a total of %s, of %s", c.model.Name, mib(float64(c.model.Memory))))
 			}
 			return fine
 		}},
@@ -144,16 +157,16 @@ func memoryRules() []Rule {
 			}
 			return fine
 		}},
-		{"memory-held", true, "used, of at least four snapshots over at least a second and half of the challenge; held; no slices", "used reaches 95 % of the dataset once", nvmlDoc + ", nvmlMemory_v2_t; range " + proposal, func(c *card) verdict {
+		{"memory-held", true, "used, of at least four snapshots over at least a second and half of the challenge; elapsed; held; no slices", "used reaches 95 % of the dataset once", nvmlDoc + ", nvmlMemory_v2_t; range " + proposal, func(c *card) verdict {
 			all := c.series(MemoryUsed)
-			if c.work.Held == 0 || c.sliced || len(all) < 4 {
+			if c.work.Held == 0 || c.work.Elapsed <= 0 || c.sliced || len(all) < 4 {
 				return skip
 			}
 			if span := all[len(all)-1].at - all[0].at; span < 1 || span < c.work.Elapsed.Seconds()/2 {
 				return skip
 			}
 			used, _ := c.most(MemoryUsed)
-			if used < 0.95*float64(c.work.Held) {
+			if used < float64(0.95*float64(c.work.Held)) {
 				return found("used "+mib(used), "a dataset of "+mib(float64(c.work.Held)))
 			}
 			return fine

@@ -39,6 +39,16 @@ func modelRules() []Rule {
 			}
 			return fine
 		}},
+		{"pci-family", true, "name of no model, PCI id", "no word for a family of cards that is not in the names of the id's models", "pci.ids (gpu/models): a spelling that is not listed still says what the card is", func(c *card) verdict {
+			id := c.inventory.PCIDevice
+			if c.known || c.inventory.Name == "" || id == 0 {
+				return skip
+			}
+			if s, word, ok := c.foreign(); ok {
+				return found(fmt.Sprintf("%q with the id of %s", word, s.Name), s.Names[0])
+			}
+			return fine
+		}},
 		{"compute-capability", true, "name of the table, compute capability", "equal", "CUDA's list of GPUs (gpu/models)", func(c *card) verdict {
 			i, s := c.inventory, &c.model
 			if !c.known || i.Major == 0 {
@@ -87,18 +97,25 @@ func modelRules() []Rule {
 			}
 			return fine
 		}},
-		{"power-max", true, "name of the table, highest power limit", "0.5 to 2 times the board's power", "datasheets (gpu/models), range " + proposal, func(c *card) verdict {
+		{"power-max", true, "name of the table, highest power limit", "0.5 to 10 times the board's power", "datasheets (gpu/models), range " + proposal + ": VBIOS of owners say up to 2001 W", func(c *card) verdict {
 			if !c.known || c.model.Watts == 0 || c.inventory.PowerMax == 0 {
 				return skip
 			}
-			return c.near(float64(c.inventory.PowerMax)/1000, float64(c.model.Watts), 0.5, 2, "W")
+			return c.near(float64(c.inventory.PowerMax)/1000, float64(c.model.Watts), 0.5, 10, "W")
 		}},
-		{"power-limit", true, "name of the table, power limit", "at most twice the board's power", "datasheets (gpu/models), range " + proposal, func(c *card) verdict {
+		{"power-limit", true, "name of the table, power limit", "at most 10 times the board's power", "datasheets (gpu/models), range " + proposal + ": VBIOS of owners say up to 2001 W", func(c *card) verdict {
 			limit, ok := c.most(PowerLimit)
 			if !ok || !c.known || c.model.Watts == 0 {
 				return skip
 			}
-			return c.near(limit/1000, float64(c.model.Watts), 0, 2, "W")
+			return c.near(limit/1000, float64(c.model.Watts), 0, 10, "W")
+		}},
+		{"power-raised", false, "name of the table, power limit or the highest of them", "at most twice the board's power", "datasheets (gpu/models), range " + proposal + ": owners write VBIOS with more (1000 W of RTX 3090)", func(c *card) verdict {
+			limit, ok := c.most(PowerLimit)
+			if !ok && c.inventory.PowerMax == 0 || !c.known || c.model.Watts == 0 {
+				return skip
+			}
+			return c.near(max(limit, float64(c.inventory.PowerMax))/1000, float64(c.model.Watts), 0, 2, "W")
 		}},
 		{"clock-max", true, "name of the table, maximum clock of the SMs", "at most 1.5 times the model's boost", "datasheets (gpu/models); dumps of nvidia-smi: 1.0 on compute cards, 1.23 on RTX 4090, 1.28 on RTX 5090", func(c *card) verdict {
 			clock, ok := c.most(ClockSMMax)
@@ -119,7 +136,7 @@ func modelRules() []Rule {
 
 // near is whether what was seen is from low to high times what is right.
 func (c *card) near(seen, right, low, high float64, unit string) verdict {
-	if seen >= right*low && seen <= right*high {
+	if seen >= float64(right*low) && seen <= float64(right*high) {
 		return fine
 	}
 	return found(fmt.Sprintf("%.6g %s", seen, unit), fmt.Sprintf("%.6g %s of %s", right, unit, c.model.Name))

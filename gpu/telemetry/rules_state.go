@@ -9,7 +9,7 @@ const CodeSlice = "slice"
 // stateRules are about single readings.
 func stateRules() []Rule {
 	return []Rule{
-		{"range", true, "any reading", "none below zero; flags 0 or 1; percents of time 0 to 100; states 0 to 15", nvmlDoc + ": all are unsigned; gpu/nvml drops what is not known", func(c *card) verdict {
+		{"range", true, "any reading", "none below zero; flags 0 or 1; percents of time 0 to 110; states 0 to 15", nvmlDoc + ": all are unsigned; gpu/nvml drops what is not known", func(c *card) verdict {
 			applied := false
 			for n := range c.snapshots {
 				for _, r := range c.snapshots[n].Readings {
@@ -85,7 +85,7 @@ func highest(k Kind) int64 {
 	case ECC, MIG, RemapPending, RemapFailed:
 		return 1
 	case UtilGPU, UtilMemory:
-		return 100
+		return 110 // drivers overshoot the whole by a few percent
 	case PerformanceState:
 		return 15
 	case PCIeGeneration, PCIeGenerationMax:

@@ -18,9 +18,10 @@ func workRules() []Rule {
 			if c.work.Elapsed <= 0 || len(c.snapshots) == 0 {
 				return skip
 			}
-			last, limit := c.snapshots[len(c.snapshots)-1].At, c.work.Elapsed.Seconds()*1.1+slackTime.Seconds()
-			if last.Seconds() > limit {
-				return found(fmt.Sprintf("the last snapshot after %v", last), fmt.Sprintf("at most %.4g s", limit))
+			// In integers, and in parts that do not wrap.
+			last, elapsed := c.snapshots[len(c.snapshots)-1].At, c.work.Elapsed
+			if late := elapsed/10 + slackTime; last > elapsed && last-elapsed > late {
+				return found(fmt.Sprintf("the last snapshot after %v", last), fmt.Sprintf("at most %.4g s", elapsed.Seconds()+late.Seconds()))
 			}
 			return fine
 		}},
@@ -29,7 +30,7 @@ func workRules() []Rule {
 			if !ok {
 				return skip
 			}
-			if done > most*slackShare {
+			if done > float64(most*slackShare) {
 				return found(fmt.Sprintf("%.4g %s ops/s", done, c.work.Flavour), fmt.Sprintf("at most %.4g", most))
 			}
 			return fine
@@ -39,25 +40,25 @@ func workRules() []Rule {
 			if !ok {
 				return skip
 			}
-			if done > most*0.95 {
+			if done > float64(most*0.95) {
 				return found(fmt.Sprintf("%.4g %s ops/s", done, c.work.Flavour), fmt.Sprintf("at most %.4g", most*0.95))
 			}
 			return fine
 		}},
 		{"bytes-ceiling", true, "name of the table; reads; elapsed; no slices", "bandwidth x time x 1.02 / (1 - L2 / dataset); the bandwidth at the memory's highest clock, at most 1.3 x the model's; the dataset over 8 x L2, if any", "datasheets (gpu/models); hits in the cache take no bandwidth", func(c *card) verdict {
 			s, held := &c.model, float64(c.work.Held)
-			if !c.known || c.sliced || c.work.Flavour != Reads || c.work.Ops == 0 || c.work.Elapsed <= 0 || s.Bandwidth == 0 || held < 8*float64(s.L2) {
+			if !c.known || c.sliced || c.work.Flavour != Reads || c.work.Ops == 0 || c.work.Elapsed <= 0 || s.Bandwidth == 0 || held < float64(8*float64(s.L2)) {
 				return skip
 			}
-			most := float64(s.Bandwidth) * 1.3
+			most := float64(float64(s.Bandwidth) * 1.3)
 			if clock, ok := c.most(ClockMemoryMax); ok && s.MemoryHz != 0 {
-				most = float64(s.Bandwidth) * min(max(clock*1e6/float64(s.MemoryHz), 1), 1.3)
+				most = float64(float64(s.Bandwidth) * min(max(float64(clock*1e6)/float64(s.MemoryHz), 1), 1.3))
 			}
 			if held > 0 {
 				most /= 1 - float64(s.L2)/held
 			}
-			done := float64(c.work.Ops) * ReadBytes / c.work.Elapsed.Seconds()
-			if done > most*slackShare {
+			done := float64(float64(c.work.Ops)*ReadBytes) / c.work.Elapsed.Seconds()
+			if done > float64(most*slackShare) {
 				return found(fmt.Sprintf("%.4g B/s of reads", done), fmt.Sprintf("at most %.4g", most))
 			}
 			return fine
@@ -93,7 +94,7 @@ func workRules() []Rule {
 					continue
 				}
 				read++
-				if float64(now) < 0.6*float64(most) && why == 0 {
+				if float64(now) < float64(0.6*float64(most)) && why == 0 {
 					low++
 				}
 			}
@@ -123,7 +124,7 @@ func (c *card) ceiling() (done, most float64, ok bool) {
 	case FP64:
 		most = r.FP64
 	}
-	most *= c.clock()
+	most = float64(most * c.clock())
 	return float64(c.work.Ops) / c.work.Elapsed.Seconds(), most, most > 0
 }
 
@@ -150,8 +151,8 @@ func judgeGPM(c *card) verdict {
 	for _, p := range all {
 		sum += p.v / 10000 // percent x 100
 	}
-	units, done := sum/float64(len(all))*peak, float64(c.work.Ops)/c.work.Elapsed.Seconds()
-	if units < 0.85*done || units > 3*done {
+	units, done := float64(sum/float64(len(all))*peak), float64(c.work.Ops)/c.work.Elapsed.Seconds()
+	if units < float64(0.85*done) || units > float64(3*done) {
 		return found(fmt.Sprintf("%s says %.4g %s/s", kind, units, c.work.Flavour), fmt.Sprintf("%.4g, which were done", done))
 	}
 	return fine
