@@ -25,8 +25,8 @@ func (c *Checker) card(ctx context.Context, t challenges.Transcript, ch challeng
 	trust.Reference.At = time.Now()
 	k := evidence.Look(t, ch, t.Verdict, trust)
 	level, _ := k.Level(t.Verdict, trust)
-	for _, r := range k.Contradict {
-		c.log.WarnContext(ctx, "card contradicted", "peer", ch.Provider, "device", ch.Device, "rule", r.Code, "detail", r.Detail)
+	if n := len(k.Contradict); n > 0 { // one line a result: the provider makes up how many there are
+		c.log.WarnContext(ctx, "card contradicted", "peer", ch.Provider, "device", ch.Device, "rules", n, "rule", k.Contradict[0].Code, "detail", k.Contradict[0].Detail)
 	}
 	return report.PartOf(&k, level)
 }

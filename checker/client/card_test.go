@@ -222,6 +222,34 @@ func TestCollectorAttested(t *testing.T) {
 	}
 }
 
+// TestCollectorShown: what a reader believes is what the transcript shows by its own
+// trust, and it is asked for once for each claim.
+func TestCollectorShown(t *testing.T) {
+	r := network()
+	a := newFakeChecker(t, keyA)
+	for epoch := range uint64(3) {
+		g := game{secret: byte(epoch), attest: signs(1, providerKey)}
+		file := g.file(t)
+		f, err := Verify(file, r, simulation())
+		if err != nil || !f.OK {
+			t.Fatalf("%+v, %v", f, err)
+		}
+		it := item(0, challenges.Pass)
+		it.Challenge, it.Transcript = challengeOf(t, file), a.keep(t, file)
+		it.Card = report.CardPart{Level: 4, Identity: f.Sighting().Identity} // it shows L0: no telemetry
+		if epoch > 0 {
+			it.Transcript = challenges.Hash{byte(epoch)} // not to be had
+		}
+		a.seal(r, epoch, saw(providerKey, "u", it))
+	}
+	col := NewCollector(r, clientsOf(a), simulation())
+	update(t, col)
+	got := col.standings[challenges.IDOf(providerKey)].Cards[0].Words[0].Compute
+	if got.Level != 0 || got.Identity == (challenges.Hash{}) || got.At != 3 || len(col.believed) != 1 {
+		t.Errorf("%+v, believed %v", got, col.believed)
+	}
+}
+
 // TestCollectorBudget: a checker that claims without end is looked at for so long.
 func TestCollectorBudget(t *testing.T) {
 	r := network()

@@ -24,7 +24,7 @@ type Collector struct {
 	next      uint64
 	tries     map[challenges.NodeID]int // at the epoch next, while transcripts of a checker could not be fetched
 	spent     map[challenges.NodeID]int // transcripts of a checker that were asked for, for the epoch next
-	believed  map[belief]bool           // what checkers have shown of cards
+	believed  map[belief]evidence.Level // what checkers have shown of cards
 	standings map[challenges.NodeID]reputation.Standing
 	ran       []reputation.Ran // in the latest global slots
 	shared    map[challenges.NodeID][]SharedDevice
@@ -39,7 +39,7 @@ const maxRan = 1 << 18
 func NewCollector(r *committee.Registry, clients []*Client, trust evidence.Trust) *Collector {
 	return &Collector{
 		registry: r, clients: clients, trust: trust,
-		standings: make(map[challenges.NodeID]reputation.Standing), believed: make(map[belief]bool),
+		standings: make(map[challenges.NodeID]reputation.Standing), believed: make(map[belief]evidence.Level),
 		tries: make(map[challenges.NodeID]int), spent: make(map[challenges.NodeID]int),
 	}
 }

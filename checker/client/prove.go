@@ -18,13 +18,14 @@ const maxTries = 3
 // claims more than that proves no more, and takes nobody else's time.
 const maxProofs = 256
 
-// belief is a card that a checker has shown to sign for a device. It is shown once:
-// afterwards the checker's word that it did so again counts as its other words do.
+// belief is a level that a checker has claimed of a card. What its transcript shows of
+// it, by this reader's trust, is looked at once: afterwards the checker's word that it
+// is so again counts as its other words do.
 type belief struct {
 	checker, provider challenges.NodeID
 	device            string
 	identity          challenges.Hash
-	level             evidence.Level
+	claimed           evidence.Level
 }
 
 // prove replays what is said to be wrong, or to contradict itself, and what is said to
@@ -36,7 +37,11 @@ func (c *Collector) prove(ctx context.Context, cl *Client, checker challenges.No
 		it := &o.Items[i]
 		wrong, doubted := it.Outcome == challenges.Wrong, it.Card.Contradict != ""
 		b := belief{checker, o.Provider, it.Device, it.Card.Identity, it.Card.Level}
-		attested := it.Card.Level >= evidence.Attested && !c.believed[b]
+		known, before := c.believed[b]
+		if before {
+			it.Card.Level = known
+		}
+		attested := it.Card.Level >= evidence.Attested && !before
 		if !wrong && !doubted && !attested {
 			continue
 		}
@@ -51,14 +56,13 @@ func (c *Collector) prove(ctx context.Context, cl *Client, checker challenges.No
 			it.Card = report.CardPart{}
 		}
 		if attested {
-			if f != nil && *f.Level >= it.Card.Level && f.Sighting().Identity == it.Card.Identity {
-				c.believed[b] = true
+			if f != nil && f.Sighting().Identity == it.Card.Identity {
+				// A reader without the checker's manifests sees less than it does.
+				it.Card.Level = min(it.Card.Level, *f.Level)
+				c.believed[b] = it.Card.Level
 				continue
 			}
-			it.Card.Level = min(it.Card.Level, evidence.Attested-1)
-			if f == nil || f.Sighting().Identity != it.Card.Identity {
-				it.Card.Identity = challenges.Hash{}
-			}
+			it.Card.Level, it.Card.Identity = min(it.Card.Level, evidence.Attested-1), challenges.Hash{}
 		}
 	}
 	return nil

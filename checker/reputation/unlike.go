@@ -26,6 +26,7 @@ func unlike(s *Standing, p *committee.Params) []Unlike {
 			continue
 		}
 		var rates [4]float64
+		measured := 0
 		for k := range rates {
 			var of []uint64
 			for _, w := range c.words(s, p) {
@@ -33,7 +34,12 @@ func unlike(s *Standing, p *committee.Params) []Unlike {
 					of = append(of, w.Rates[k])
 				}
 			}
-			rates[k] = float64(agreed(of, many))
+			if rates[k] = float64(agreed(of, many)); rates[k] > 0 {
+				measured++
+			}
+		}
+		if measured < 2 {
+			continue // nothing stands to nothing
 		}
 		found := telemetry.Ratios(model, telemetry.Rates{Int8: rates[0], BF16: rates[1], FP64: rates[2], Reads: rates[reads]})
 		// What a cap or a bad path may make of an honest card is no finding.
