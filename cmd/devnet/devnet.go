@@ -45,7 +45,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 		s.line("checker-%d  %s", i+1, c.API())
 	}
 	s.line("data       %s", n.cfg.Dir)
-	s.line("devices are simulated: exact work of the CPU, delivered at a modelled time (level L0; what a card signs is marked sim)")
+	s.line("devices are simulated: exact work of the CPU, delivered at a modelled time (level L0); levels of simulated cards are marked sim")
 	genesis := n.registry.Clock().Genesis
 	checking := ctx
 	if cfg.For > 0 {
