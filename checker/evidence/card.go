@@ -20,7 +20,7 @@ const (
 	CodeAttestationForm  = "attestation-form"  // not in the form of an attestation
 	CodeIdentityChip     = "identity-chip"     // the card that signed is of another kind than telemetry says
 	CodeIdentityUnknown  = "identity-unknown"  // the chip that signed is none whose capability is known here
-	CodeIdentityMode     = "identity-mode"     // confidential computing is not on by the driver\'s word
+	CodeIdentityMode     = "identity-mode"     // confidential computing is not on by the driver's word
 	CodeIdentityDriver   = "identity-driver"   // of another driver version
 	CodeIdentityVBIOS    = "identity-vbios"    // of another VBIOS version
 	CodeIdentityPCI      = "identity-pci"      // of another PCI device id
@@ -106,9 +106,10 @@ func workOf(c challenges.Challenge, v challenges.Verdict) (w telemetry.Work, sim
 	return w, row.Simulated
 }
 
-// done is what a rate makes of a time: at most what was done in it.
+// done is what a rate makes of a time: at most what was done in it. Rates saturate, and
+// what no integer holds would convert to another number on each machine.
 func done(rate uint64, elapsed time.Duration) uint64 {
-	return uint64(float64(rate) * elapsed.Seconds())
+	return uint64(min(float64(rate)*elapsed.Seconds(), 1<<63))
 }
 
 // telemetry judges the record; nil where there is none.

@@ -70,17 +70,7 @@ func (s *stage) attested(i int, cfg *node.ProviderConfig) error {
 	if err != nil {
 		return err
 	}
-	device, err := gpu.NewSim(gpu.SimConfig{ID: "gpu0", Claims: model, Runs: model})
-	if err != nil {
-		return err
-	}
-	busy := &busyDevice{Device: device}
-	m, err := gpu.NewSimMonitor(gpu.SimMonitorConfig{Model: model, UUID: uuid(s.seed, i), Seed: s.seed + uint64(i), Busy: busy.busy, Attest: s.signer(i)})
-	if err != nil {
-		return err
-	}
-	cfg.Devices, cfg.Monitors = []gpu.Device{busy}, map[string]gpu.Monitor{"gpu0": m}
-	return nil
+	return s.readable(i, cfg, model, gpu.SimMonitorConfig{Model: model, Attest: s.signer(i)})
 }
 
 // signer has card number i sign.
@@ -105,26 +95,23 @@ func (s *stage) counterfeit(i int, cfg *node.ProviderConfig) error {
 	}
 	claims := runs
 	claims.Name, claims.Title = named.Name, named.Title
-	device, err := gpu.NewSim(gpu.SimConfig{ID: "gpu0", Claims: claims, Runs: runs})
+	return s.readable(i, cfg, claims, gpu.SimMonitorConfig{Model: runs, Name: named.Names[0]})
+}
+
+// readable gives provider number i a card that m's model runs, and that can be read.
+func (s *stage) readable(i int, cfg *node.ProviderConfig, claims models.Spec, m gpu.SimMonitorConfig) error {
+	device, err := gpu.NewSim(gpu.SimConfig{ID: "gpu0", Claims: claims, Runs: m.Model})
 	if err != nil {
 		return err
 	}
 	busy := &busyDevice{Device: device}
-	m, err := gpu.NewSimMonitor(gpu.SimMonitorConfig{
-		Model: runs, Name: named.Names[0], UUID: uuid(s.seed, i), Seed: s.seed + uint64(i), Busy: busy.busy,
-	})
+	m.Seed, m.Busy = s.seed+uint64(i), busy.busy
+	monitor, err := gpu.NewSimMonitor(m)
 	if err != nil {
 		return err
 	}
-	cfg.Devices, cfg.Monitors = []gpu.Device{busy}, map[string]gpu.Monitor{"gpu0": m}
+	cfg.Devices, cfg.Monitors = []gpu.Device{busy}, map[string]gpu.Monitor{"gpu0": monitor}
 	return nil
-}
-
-// uuid is that of a simulated card.
-func uuid(seed uint64, i int) string {
-	var b [16]byte
-	blake3.DeriveKey(b[:], "assay/devnet-uuid/v1", binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, seed), uint64(i)))
-	return fmt.Sprintf("GPU-%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // busyDevice counts the jobs that run, for what reads the card.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/assaynet/assay/challenges"
@@ -50,6 +51,11 @@ type ProviderRow struct {
 	Reasons       []evidence.Reason          `json:"reasons"`  // for each flag
 	Attested      bool                       `json:"attested"` // its cards sign their results; here they are simulated
 	Cards         []client.Card              `json:"cards"`
+}
+
+// readable reports that a provider has a card that says what it is.
+func (p ProviderRow) readable() bool {
+	return slices.ContainsFunc(p.Cards, func(c client.Card) bool { return c.Model != nil })
 }
 
 // Met reports that every expectation is met.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -111,7 +112,9 @@ func (s *screen) finish(r *Report) {
 	}
 	s.line("\ndata is kept in %s", r.dir)
 	s.line("evidence: assay transcripts list --dir %s --outcome wrong", r.dir)
-	s.line("cards: assay verify --evidence %s FILE...", filepath.Join(r.dir, evidenceDir))
+	if slices.ContainsFunc(r.Providers, ProviderRow.readable) {
+		s.line("cards: assay transcripts export --dir %s --kind matmul --out FOLDER; assay verify --evidence %s FOLDER/*", r.dir, filepath.Join(r.dir, evidenceDir))
+	}
 }
 
 // level marks what simulated devices reach.

@@ -144,7 +144,6 @@ MISSED  provider-10  outcomes wrong > 0
 
 data is kept in /data
 evidence: assay transcripts list --dir /data --outcome wrong
-cards: assay verify --evidence /data/evidence FILE...
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
@@ -160,6 +159,13 @@ cards: assay verify --evidence /data/evidence FILE...
 	newScreen(Config{Out: &out}).finish(r)
 	if want := "L0\n\nmet     provider-1   no flag\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("no %q in\n%s", want, out.String())
+	}
+	// A card that can be read adds a line.
+	r.Providers[0].Cards = []client.Card{{Device: "gpu0", Model: new("sim-h100")}}
+	out.Reset()
+	newScreen(Config{Out: &out}).finish(r)
+	if line := "\ncards: assay transcripts export --dir /data --kind matmul --out FOLDER; assay verify --evidence /data/evidence FOLDER/*\n"; !strings.HasSuffix(out.String(), line) {
+		t.Errorf("got\n%s\nwant at its end%s", out.String(), line)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 // than one, or say something else than the name, there is no match. Slices of a card
 // (MIG, vGPU) and laptop parts never match.
 func Match(name string, pciID uint32, memory uint64, sms int) (Spec, bool) {
-	want, device := words(name), deviceID(pciID)
+	want, device := Words(name), deviceID(pciID)
 	var fit []Spec
 	elsewhere := false
 	for _, s := range Table() {
@@ -64,7 +64,7 @@ func deviceID(id uint32) uint16 {
 
 func (s Spec) named(want []string) bool {
 	for _, name := range s.Names {
-		if name != "" && slices.Equal(words(name), want) {
+		if name != "" && slices.Equal(Words(name), want) {
 			return true
 		}
 	}
@@ -78,8 +78,8 @@ func (s Spec) holds(memory uint64) bool {
 	return memory >= s.Memory/100*leastMemory && memory <= s.Memory/100*mostMemory
 }
 
-// words splits a reported name into those that tell models apart.
-func words(name string) []string {
+// Words splits a reported name into those that tell models apart, in lower case.
+func Words(name string) []string {
 	all := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	return slices.DeleteFunc(all, func(w string) bool { return w == "nvidia" || w == "tesla" || w == "geforce" })
 }

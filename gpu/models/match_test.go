@@ -135,10 +135,10 @@ func FuzzMatch(f *testing.F) {
 			}
 			return
 		}
-		if row, err := Lookup(got.Name); err != nil || row != got || got.Simulated != strings.HasSuffix(strings.Join(words(name), " "), " simulated") {
+		if row, err := Lookup(got.Name); err != nil || row != got || got.Simulated != strings.HasSuffix(strings.Join(Words(name), " "), " simulated") {
 			t.Errorf("not a row: %+v", got)
 		}
-		if memory != 0 && !got.holds(memory) || sms != 0 && sms != got.SMs || !got.named(words(name)) {
+		if memory != 0 && !got.holds(memory) || sms != 0 && sms != got.SMs || !got.named(Words(name)) {
 			t.Errorf("%q, %d, %d: %s", name, memory, sms, got.Name)
 		}
 	})

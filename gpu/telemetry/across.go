@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/assaynet/assay/gpu/models"
 )
 
 // Across compares two records of one device, the first from before the second.
@@ -119,7 +121,7 @@ func last(c *card, k Kind) (float64, bool) {
 }
 
 // plainName is a name as it is compared.
-func plainName(name string) string { return strings.Join(words(name), " ") }
+func plainName(name string) string { return strings.Join(models.Words(name), " ") }
 
 // number is empty for one that is not given.
 func number(v uint32) string {

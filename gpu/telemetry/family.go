@@ -7,13 +7,6 @@ import (
 	"github.com/assaynet/assay/gpu/models"
 )
 
-// words splits a name as models.Match does: case, separators and the words NVIDIA,
-// Tesla and GeForce do not count.
-func words(name string) []string {
-	all := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
-	return slices.DeleteFunc(all, func(w string) bool { return w == "nvidia" || w == "tesla" || w == "geforce" })
-}
-
 // isFamily is whether a word of a row's name says which cards it is of: one or two
 // letters, digits, and a letter at most (h100, gh200, l40s, a6000), or four digits
 // (4090). Sizes, kinds of memory and sockets are no families (80gb, hbm3, sxm4, 3e).
@@ -36,7 +29,7 @@ const (
 func families(s models.Spec) []string {
 	var out []string
 	for _, name := range s.Names {
-		out = append(out, words(name)...)
+		out = append(out, models.Words(name)...)
 	}
 	return slices.DeleteFunc(out, func(w string) bool { return !isFamily(w) })
 }
@@ -68,7 +61,7 @@ func (c *card) foreign() (owner models.Spec, word string, ok bool) {
 	if len(own) == 0 {
 		return owner, "", false
 	}
-	for _, w := range words(c.inventory.Name) {
+	for _, w := range models.Words(c.inventory.Name) {
 		if f := familyOf(w, all); f != "" && !slices.Contains(own, f) {
 			return owner, w, true
 		}
